@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+// Condition types of a Tenant.
+const (
+	// ConditionAvailable is True while the instance serves: gate, application and database are ready and the
+	// load balancer has given an address.
+	ConditionAvailable = "Available"
+	// ConditionReady is True when the world matches the spec (kstatus: current). It says nothing about
+	// pending updates.
+	ConditionReady = "Ready"
+	// ConditionReconciling is True while Freehold is making the world match (kstatus: in progress); it is
+	// absent otherwise.
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled is True when only a person can help (kstatus: failed); it is absent otherwise.
+	ConditionStalled = "Stalled"
+	// ConditionUpdatePending is True when today's Tenant, class and operator would make another revision
+	// than the one that runs.
+	ConditionUpdatePending = "UpdatePending"
+)
+
+// Reasons of Available.
+const (
+	// ReasonServing: requests are answered.
+	ReasonServing = "Serving"
+	// ReasonSuspended: spec.suspended stopped the instance.
+	ReasonSuspended = "Suspended"
+	// ReasonDatabaseNotReady: the database does not answer yet or any more.
+	ReasonDatabaseNotReady = "DatabaseNotReady"
+	// ReasonAppNotReady: the application does not answer yet or any more.
+	ReasonAppNotReady = "AppNotReady"
+	// ReasonEdgeNotReady: no replica of the gate is ready.
+	ReasonEdgeNotReady = "EdgeNotReady"
+	// ReasonAddressPending: the load balancer has given no address yet.
+	ReasonAddressPending = "AddressPending"
+	// ReasonNotProvisioned: the instance does not exist yet.
+	ReasonNotProvisioned = "NotProvisioned"
+)
+
+// Reasons of Ready and Reconciling.
+const (
+	// ReasonConverged: the world matches the spec.
+	ReasonConverged = "Converged"
+	// ReasonProgressing: objects were applied and are not all as wanted yet.
+	ReasonProgressing = "Progressing"
+	// ReasonApplyFailed: an object could not be applied; the attempt is repeated.
+	ReasonApplyFailed = "ApplyFailed"
+	// ReasonTerminating: the Tenant is being deleted.
+	ReasonTerminating = "Terminating"
+)
+
+// Reasons of Stalled.
+const (
+	// ReasonClassNotFound: spec.classRef names no TenantClass.
+	ReasonClassNotFound = "ClassNotFound"
+	// ReasonInvalidSpec: the Tenant and its class contradict each other.
+	ReasonInvalidSpec = "InvalidSpec"
+	// ReasonRetainedDataExists: data of an earlier instance of the same name is kept and was not adopted.
+	ReasonRetainedDataExists = "RetainedDataExists"
+	// ReasonAdoptionMismatch: bootstrap.adopt names another instance than the one that is there.
+	ReasonAdoptionMismatch = "AdoptionMismatch"
+	// ReasonConflict: an object of ours is in the hands of a stranger.
+	ReasonConflict = "Conflict"
+	// ReasonHostnameConflict: an older Tenant has one of the hostnames.
+	ReasonHostnameConflict = "HostnameConflict"
+	// ReasonAddressConflict: an older Tenant asks for the same address.
+	ReasonAddressConflict = "AddressConflict"
+	// ReasonVolumeLost: a volume that held data is gone; a new, empty one is not put in its place.
+	ReasonVolumeLost = "VolumeLost"
+	// ReasonRevisionLost: the running revision is gone and could not be rebuilt from the workloads.
+	ReasonRevisionLost = "RevisionLost"
+	// ReasonCertificateInvalid: the certificate that shall be served cannot be.
+	ReasonCertificateInvalid = "CertificateInvalid"
+	// ReasonCRDTerminating: the CustomResourceDefinition is being deleted; the instance is left alone.
+	ReasonCRDTerminating = "CRDTerminating"
+)
+
+// Reasons of UpdatePending.
+const (
+	// ReasonUpToDate: the running revision is what would be made today.
+	ReasonUpToDate = "UpToDate"
+	// ReasonRevisionDiffers: the running revision is not what would be made today.
+	ReasonRevisionDiffers = "RevisionDiffers"
+)
+
+// Labels and annotations.
+const (
+	// LabelTenant names the Tenant on everything that belongs to it.
+	LabelTenant = "freehold.dev/tenant"
+	// LabelInstance carries the instance ID on everything that belongs to it.
+	LabelInstance = "freehold.dev/instance"
+	// LabelRetained marks the namespace of an instance whose Tenant was deleted.
+	LabelRetained = "freehold.dev/retained"
+	// LabelPolicy selects the pods that a NetworkPolicy is about: database, app or edge.
+	LabelPolicy = "freehold.dev/policy"
+	// LabelServes selects the pods behind a Service: database, app or edge.
+	LabelServes = "freehold.dev/serves"
+	// AnnotationApproveUpdate on a Tenant names the hash of the pending revision, or of an older one, that
+	// shall run next.
+	AnnotationApproveUpdate = "freehold.dev/approve-update"
+	// Finalizer keeps a Tenant until its workloads have been stopped and its data marked as retained.
+	Finalizer = "freehold.dev/instance"
+)

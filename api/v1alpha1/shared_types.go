@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// ClassReference names a TenantClass.
+type ClassReference struct {
+	// name of the TenantClass, which is cluster-scoped.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	Name string `json:"name,omitempty"`
+}
+
+// CIDR is an IPv4 network in CIDR notation with no host bits set, such as 198.51.100.0/24.
+//
+// +kubebuilder:validation:MinLength=9
+// +kubebuilder:validation:MaxLength=18
+// +kubebuilder:validation:XValidation:rule="isCIDR(self) && (!isCIDR(self) || cidr(self).ip().family() == 4)",message="must be an IPv4 network in CIDR notation such as 198.51.100.0/24; IPv6 is not supported yet"
+// +kubebuilder:validation:XValidation:rule="!isCIDR(self) || cidr(self) == cidr(self).masked()",message="has host bits set; write the network address, for example 198.51.100.0/24 instead of 198.51.100.7/24"
+type CIDR string
+
+// IssuerReference names a cert-manager issuer (https://cert-manager.io/docs/concepts/issuer/).
+type IssuerReference struct {
+	// name of the issuer.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	Name string `json:"name,omitempty"`
+
+	// kind of the issuer: ClusterIssuer (the default), Issuer (in the tenant's namespace), or the kind of an
+	// external issuer when group names one.
+	// +optional
+	// +default="ClusterIssuer"
+	// +kubebuilder:default="ClusterIssuer"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[A-Z][A-Za-z0-9]*$`
+	Kind string `json:"kind,omitempty"`
+
+	// group is the API group of the issuer. Default: cert-manager.io.
+	// +optional
+	// +default="cert-manager.io"
+	// +kubebuilder:default="cert-manager.io"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	Group string `json:"group,omitempty"`
+}
+
+// SecretReference names a Secret in the tenant's namespace.
+type SecretReference struct {
+	// name of the Secret. Freehold's own Secrets (the names that begin with "freehold-") cannot be named.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('freehold-')",message="names that begin with freehold- are Freehold's own Secrets and cannot be used here"
+	Name string `json:"name,omitempty"`
+}
+
+// PostgreSQLParameters are settings of postgresql.conf by name. Only parameters that tune are accepted; those
+// that decide durability, authentication, file locations or what Freehold relies on are not.
+//
+// +kubebuilder:validation:MaxProperties=32
+// +kubebuilder:validation:XValidation:rule="self.all(k, k in ['autovacuum_analyze_scale_factor','autovacuum_max_workers','autovacuum_naptime','autovacuum_vacuum_cost_limit','autovacuum_vacuum_scale_factor','checkpoint_timeout','deadlock_timeout','default_statistics_target','default_text_search_config','effective_cache_size','effective_io_concurrency','hash_mem_multiplier','idle_in_transaction_session_timeout','idle_session_timeout','jit','lock_timeout','log_lock_waits','log_min_duration_statement','maintenance_work_mem','max_connections','max_parallel_workers','max_parallel_workers_per_gather','max_wal_size','min_wal_size','random_page_cost','shared_buffers','statement_timeout','temp_file_limit','timezone','track_io_timing','wal_buffers','work_mem'])",message="has a parameter that may not be set; the parameters that may be set are listed in the reference of PostgreSQLParameters"
+// +kubebuilder:validation:XValidation:rule="self.all(k, self[k].matches('^[A-Za-z0-9_./+-]([A-Za-z0-9_./+ -]*[A-Za-z0-9_./+-])?$') && size(self[k]) <= 64)",message="a parameter's value may have at most 64 characters: letters, digits, space and _ . / + -"
+type PostgreSQLParameters map[string]string
+
+// Compute is how much processor time and memory one container may use.
+type Compute struct {
+	// cpu is the limit in cores; half of it is requested. At least 50m.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity('50m')) >= 0",message="cpu must be at least 50m"
+	CPU *resource.Quantity `json:"cpu,omitempty"`
+
+	// memory is the limit in bytes; all of it is requested, because memory cannot be taken back from a
+	// process. PostgreSQL's buffers are sized from it. At least 64Mi.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity('64Mi')) >= 0",message="memory must be at least 64Mi"
+	Memory *resource.Quantity `json:"memory,omitempty"`
+}
+
+// Scheduling says on which nodes pods may run.
+type Scheduling struct {
+	// nodeSelector are labels that a node must carry.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=16
+	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+
+	// tolerations let pods onto tainted nodes.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
+}
