@@ -1,0 +1,39 @@
+# Functions that the scripts in hack/ share. To be sourced, from the root of the repository.
+# shellcheck shell=bash
+
+# section TEXT prints a heading that is easy to find in a long log.
+section() { printf '\n=== %s\n' "$*"; }
+
+# need_programs PROGRAM:PACKAGE... installs the Debian packages of missing programs when it may, and otherwise
+# names them.
+need_programs() {
+  local pair missing=()
+  for pair in "$@"; do
+    command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "installing ${missing[*]}" >&2
+    apt-get update -qq >&2
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+  else
+    echo "please install: ${missing[*]}" >&2
+    return 1
+  fi
+}
+
+# counted MODULE-DIR GO-TEST-ARGUMENT... runs go test there and prints what was executed. With CLOSING_LINES set,
+# the closing lines are appended to that file too. TESTSUM_ARGS goes to hack/testsum.
+counted() {
+  local dir=$1; shift
+  testsum=${testsum:-$(build_testsum)}
+  # shellcheck disable=SC2086 # TESTSUM_ARGS is a list of arguments.
+  go -C "$dir" test -json "$@" | "$testsum" -closing "${CLOSING_LINES:-}" ${TESTSUM_ARGS:-}
+}
+
+build_testsum() {
+  local bin=${FREEHOLD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/freehold}/bin
+  mkdir -p "$bin"
+  go build -o "$bin/testsum" ./hack/testsum
+  echo "$bin/testsum"
+}

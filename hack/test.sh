@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Runs the tests that need no cluster: those of the operator (unit tests, and envtest against a real
+# kube-apiserver and etcd), those of the local cluster's programs and, as root, those that send packets.
+#
+#   hack/test.sh                 everything
+#   hack/test.sh operator|devcluster|packets
+#
+# GO_TEST_ARGS goes to `go test` of the operator, for example GO_TEST_ARGS='-run TestRender ./controllers/...'.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source hack/lib.sh
+
+run_operator() {
+  section "tests of the operator (the first run compiles with -race for some minutes)"
+  KUBEBUILDER_ASSETS=$(hack/envtest-assets.sh)
+  export KUBEBUILDER_ASSETS
+  # test/e2e needs a cluster: `make e2e`.
+  local packages=${GO_TEST_ARGS:-}
+  if [ -z "$packages" ]; then
+    packages=$(go list ./...)
+    packages=$(grep -v '/test/e2e' <<<"$packages")
+  fi
+  # shellcheck disable=SC2086 # a list of arguments.
+  counted . -race ${fresh} $packages
+}
+
+run_devcluster() {
+  section "tests of the local cluster's programs"
+  counted hack/devcluster ${fresh} ./...
+}
+
+run_packets() {
+  section "NetworkPolicy on real packets, in network namespaces of its own"
+  if [ "$(id -u)" != 0 ]; then
+    echo "SKIPPED: sending packets needs root; run: sudo -E make test"
+    return
+  fi
+  need_programs nft:nftables ip:iproute2
+  counted hack/devcluster -tags packets ${fresh} ./netpol/...
+}
+
+# In continuous integration nothing is taken from the cache of test results.
+fresh=${CI:+-count=1}
+for part in ${1:-operator devcluster packets}; do
+  "run_$part"
+done
