@@ -32,8 +32,15 @@ counted() {
 }
 
 build_testsum() {
-  local bin=${FREEHOLD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/freehold}/bin
-  mkdir -p "$bin"
+  local bin
+  bin=$(cache_dir bin)
   go build -o "$bin/testsum" ./hack/testsum
   echo "$bin/testsum"
+}
+
+# cache_dir NAME makes and prints a folder of the cache.
+cache_dir() {
+  local dir=${FREEHOLD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/freehold}/$1
+  mkdir -p "$dir"
+  echo "$dir"
 }

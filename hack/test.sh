@@ -5,6 +5,10 @@
 #   hack/test.sh                 everything
 #   hack/test.sh operator|devcluster|packets
 #
+# The tests of HAProxy and PostgreSQL settings ask the real programs, out of the images' root file systems: as root
+# they are unpacked here (FREEHOLD_EDGE_ROOT, FREEHOLD_POSTGRES_ROOT, FREEHOLD_HAPROXY name them), otherwise the tests
+# that need them say so.
+#
 # GO_TEST_ARGS goes to `go test` of the operator, for example GO_TEST_ARGS='-run TestRender ./controllers/...'.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -14,6 +18,7 @@ run_operator() {
   section "tests of the operator (the first run compiles with -race for some minutes)"
   KUBEBUILDER_ASSETS=$(hack/envtest-assets.sh)
   export KUBEBUILDER_ASSETS
+  unpack_images
   # test/e2e needs a cluster: `make e2e`.
   local packages=${GO_TEST_ARGS:-}
   if [ -z "$packages" ]; then
@@ -22,6 +27,30 @@ run_operator() {
   fi
   # shellcheck disable=SC2086 # a list of arguments.
   counted . -race ${fresh} $packages
+}
+
+# The programs run on this machine's kernel and see its files, with the libraries of their own image.
+unpack_images() {
+  [ "$(id -u)" = 0 ] || return 0
+  need_programs mmdebstrap:mmdebstrap
+  FREEHOLD_POSTGRES_ROOT=${FREEHOLD_POSTGRES_ROOT:-$(go -C hack/devcluster run ./images/cmd/rootfs postgres)}
+  FREEHOLD_EDGE_ROOT=${FREEHOLD_EDGE_ROOT:-$(go -C hack/devcluster run ./images/cmd/rootfs edge)}
+  FREEHOLD_HAPROXY=${FREEHOLD_HAPROXY:-$(wrapper "$FREEHOLD_EDGE_ROOT" /usr/sbin/haproxy)}
+  export FREEHOLD_POSTGRES_ROOT FREEHOLD_EDGE_ROOT FREEHOLD_HAPROXY
+}
+
+# wrapper ROOT PROGRAM makes a script that runs a program of an unpacked image outside of it, and prints its path.
+wrapper() {
+  local root=$1 program=$2 libraries script
+  libraries=$(uname -m)-linux-gnu
+  script=$(cache_dir bin)/$(basename "$program")
+  cat >"$script.new" <<SCRIPT
+#!/bin/sh
+exec "$root"/lib*/ld-linux-*.so.* --library-path "$root/usr/lib/$libraries:$root/lib/$libraries" "$root$program" "\$@"
+SCRIPT
+  chmod +x "$script.new"
+  mv "$script.new" "$script"
+  echo "$script"
 }
 
 run_devcluster() {

@@ -147,7 +147,7 @@ func (s *summary) count(r *result) counts {
 		}
 		return c
 	}
-	if r.children > 0 && !(r.action == "fail" && !s.failedBelow(r)) {
+	if r.children > 0 && (r.action != "fail" || s.failedBelow(r)) {
 		return counts{}
 	}
 	return single(r.action)

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Runs the stories in test/e2e: on the cluster of KUBECONFIG if that is set, else on the local cluster, which is
+# started, loaded with freshly built images and removed afterwards.
+#
+#   FOCUS=regexp        only the stories that match
+#   KEEP_CLUSTER=yes    leave the local cluster running (also: it was running before)
+#   POLICY=weak         how the local cluster enforces NetworkPolicy: strict (default) | weak | none
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source hack/lib.sh
+
+devcluster() { go -C hack/devcluster run . "$@"; }
+
+start_local_cluster() {
+  section "the local cluster (the first time builds Kubernetes: about ten minutes)"
+  devcluster up --policy="${POLICY:-strict}"
+  # The tests find out by this that they may restart the node and use its external clients.
+  export FREEHOLD_DEVCLUSTER=yes
+  KUBECONFIG=$(devcluster kubeconfig)
+  export KUBECONFIG
+  section "images (the first time downloads Debian packages: some minutes)"
+  devcluster load
+}
+
+if [ -z "${KUBECONFIG:-}" ]; then
+  if devcluster status >/dev/null 2>&1; then KEEP_CLUSTER=yes; fi
+  [ -n "${KEEP_CLUSTER:-}" ] || trap 'devcluster down' EXIT
+  start_local_cluster
+fi
+
+tools=$(hack/tools/build.sh helm):$(hack/tools/build.sh kustomize)
+command -v kubectl >/dev/null || tools=$tools:$(hack/tools/build.sh kubernetes)
+PATH=$tools:$PATH
+
+section "stories"
+export TESTSUM_ARGS=-stream
+counted . -tags e2e -count=1 -timeout 75m ./test/e2e/... \
+  -ginkgo.v -ginkgo.no-color -ginkgo.focus="${FOCUS:-}"
