@@ -13,25 +13,27 @@ type ClassReference struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a Kubernetes object: lower-case letters, digits, hyphens and dots, beginning and ending with a letter or digit"
 	Name string `json:"name,omitempty"`
 }
 
 // CIDR is an IPv4 network in CIDR notation with no host bits set, such as 198.51.100.0/24.
 //
-// +kubebuilder:validation:MinLength=9
-// +kubebuilder:validation:MaxLength=18
-// +kubebuilder:validation:XValidation:rule="isCIDR(self) && (!isCIDR(self) || cidr(self).ip().family() == 4)",message="must be an IPv4 network in CIDR notation such as 198.51.100.0/24; IPv6 is not supported yet"
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=43
+// +kubebuilder:validation:XValidation:rule="isCIDR(self) && cidr(self).ip().family() == 4",message="must be an IPv4 network in CIDR notation such as 198.51.100.0/24; IPv6 is not supported yet"
 // +kubebuilder:validation:XValidation:rule="!isCIDR(self) || cidr(self) == cidr(self).masked()",message="has host bits set; write the network address, for example 198.51.100.0/24 instead of 198.51.100.7/24"
 type CIDR string
 
 // IssuerReference names a cert-manager issuer (https://cert-manager.io/docs/concepts/issuer/).
+//
+// +kubebuilder:validation:XValidation:rule="self.group != 'cert-manager.io' || self.kind in ['ClusterIssuer', 'Issuer']",message="kind must be ClusterIssuer or Issuer in group cert-manager.io; for an external issuer, name its group too"
 type IssuerReference struct {
 	// name of the issuer.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a Kubernetes object: lower-case letters, digits, hyphens and dots, beginning and ending with a letter or digit"
 	Name string `json:"name,omitempty"`
 
 	// kind of the issuer: ClusterIssuer (the default), Issuer (in the tenant's namespace), or the kind of an
@@ -41,7 +43,7 @@ type IssuerReference struct {
 	// +kubebuilder:default="ClusterIssuer"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[A-Z][A-Za-z0-9]*$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Z][A-Za-z0-9]*$')",message="must be a kind such as ClusterIssuer: letters and digits, beginning with a capital letter"
 	Kind string `json:"kind,omitempty"`
 
 	// group is the API group of the issuer. Default: cert-manager.io.
@@ -50,7 +52,7 @@ type IssuerReference struct {
 	// +kubebuilder:default="cert-manager.io"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be an API group such as cert-manager.io: a DNS name in lower case"
 	Group string `json:"group,omitempty"`
 }
 
@@ -60,7 +62,7 @@ type SecretReference struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a Kubernetes object: lower-case letters, digits, hyphens and dots, beginning and ending with a letter or digit"
 	// +kubebuilder:validation:XValidation:rule="!self.startsWith('freehold-')",message="names that begin with freehold- are Freehold's own Secrets and cannot be used here"
 	Name string `json:"name,omitempty"`
 }
@@ -70,8 +72,14 @@ type SecretReference struct {
 //
 // +kubebuilder:validation:MaxProperties=32
 // +kubebuilder:validation:XValidation:rule="self.all(k, k in ['autovacuum_analyze_scale_factor','autovacuum_max_workers','autovacuum_naptime','autovacuum_vacuum_cost_limit','autovacuum_vacuum_scale_factor','checkpoint_timeout','deadlock_timeout','default_statistics_target','default_text_search_config','effective_cache_size','effective_io_concurrency','hash_mem_multiplier','idle_in_transaction_session_timeout','idle_session_timeout','jit','lock_timeout','log_lock_waits','log_min_duration_statement','maintenance_work_mem','max_connections','max_parallel_workers','max_parallel_workers_per_gather','max_wal_size','min_wal_size','random_page_cost','shared_buffers','statement_timeout','temp_file_limit','timezone','track_io_timing','wal_buffers','work_mem'])",message="has a parameter that may not be set; the parameters that may be set are listed in the reference of PostgreSQLParameters"
-// +kubebuilder:validation:XValidation:rule="self.all(k, self[k].matches('^[A-Za-z0-9_./+-]([A-Za-z0-9_./+ -]*[A-Za-z0-9_./+-])?$') && size(self[k]) <= 64)",message="a parameter's value may have at most 64 characters: letters, digits, space and _ . / + -"
-type PostgreSQLParameters map[string]string
+type PostgreSQLParameters map[string]PostgreSQLValue
+
+// PostgreSQLValue is the value of a setting, as it would stand between quotes in postgresql.conf.
+//
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=64
+// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_./+-]([A-Za-z0-9_./+ -]*[A-Za-z0-9_./+-])?$')",message="a parameter's value may have letters, digits, spaces inside and _ . / + -"
+type PostgreSQLValue string
 
 // Compute is how much processor time and memory one container may use.
 type Compute struct {

@@ -49,11 +49,11 @@ const (
 	TLSv13 TLSVersion = "TLSv1.3"
 )
 
-// Hostname is a DNS name in lower case without a trailing dot (RFC 1123); wildcards are not accepted.
+// Hostname is a DNS name in lower case with at least one dot and without a trailing dot (RFC 1123); wildcards are not accepted.
 //
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=253
-// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)+$`
+// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)+$')`,message="must be a DNS name with at least one dot, such as shop.example.com: lower-case letters, digits and hyphens, at most 63 characters between dots, no wildcard, no port, no trailing dot"
 type Hostname string
 
 // TenantNetwork says who may reach a tenant and where.
@@ -85,9 +85,9 @@ type TenantNetwork struct {
 	// loadBalancer.addressAnnotation names the annotation by which the load balancer takes such a wish.
 	// Default: the load balancer chooses, and keeps the address as long as the Service lives.
 	// +optional
-	// +kubebuilder:validation:MinLength=7
-	// +kubebuilder:validation:MaxLength=15
-	// +kubebuilder:validation:XValidation:rule="isIP(self) && (!isIP(self) || ip(self).family() == 4)",message="must be an IPv4 address such as 198.51.100.7; IPv6 is not supported yet"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=39
+	// +kubebuilder:validation:XValidation:rule="isIP(self) && ip(self).family() == 4",message="must be an IPv4 address such as 198.51.100.7; IPv6 is not supported yet"
 	Address string `json:"address,omitempty"`
 }
 
@@ -116,7 +116,7 @@ type TenantTLS struct {
 
 // TenantDatabase overrides the class's database for one tenant.
 type TenantDatabase struct {
-	// storage is the size of the database volume in bytes. It may grow, never shrink.
+	// storage is the size of the database volume in bytes, at least 256Mi. It may grow, never shrink.
 	// Default: the class's database.storage.size.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity(string(oldSelf))) >= 0",message="storage may only grow: a volume cannot be made smaller without losing data"
@@ -134,9 +134,10 @@ type TenantDatabase struct {
 
 // TenantApp overrides the class's application for one tenant.
 type TenantApp struct {
-	// storage is the size of the application's data volume in bytes. It may grow, never shrink.
-	// Default: the class's app.dataVolume.size.
+	// storage is the size of the application's data volume in bytes, at least 1Mi. It may grow, never
+	// shrink. Default: the class's app.dataVolume.size.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity('1Mi')) >= 0",message="storage must be at least 1Mi"
 	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity(string(oldSelf))) >= 0",message="storage may only grow: a volume cannot be made smaller without losing data"
 	Storage *resource.Quantity `json:"storage,omitempty"`
 
@@ -159,7 +160,7 @@ type AdoptInstance struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="is no instance ID; copy it from the message of the Stalled condition"
 	InstanceID string `json:"instanceID,omitempty"`
 }
 
@@ -177,7 +178,7 @@ type TenantSpec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=100
-	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f"'$#\\]+$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[^\p{Cc}\p{Zl}\p{Zp}\x22\x27$#\x5c]+$')`,message="may not hold control characters, line breaks, quotes, $, # or backslash; remove them"
 	DisplayName string `json:"displayName,omitempty"`
 
 	// hostnames under which the gate serves; the first one makes the URL. No two Tenants may share one.

@@ -12,7 +12,7 @@ import (
 //
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=512
-// +kubebuilder:validation:Pattern=`^[a-zA-Z0-9][a-zA-Z0-9._:/@-]*$`
+// +kubebuilder:validation:XValidation:rule="self.matches('^[a-zA-Z0-9][a-zA-Z0-9._:/@-]*$')",message="must be an image reference such as registry.example.com/shop:1.4.2"
 type ImageReference string
 
 // Identifier is an unquoted PostgreSQL identifier
@@ -20,7 +20,7 @@ type ImageReference string
 //
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=63
-// +kubebuilder:validation:Pattern=`^[a-z_][a-z0-9_]*$`
+// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z_][a-z0-9_]*$')",message="must be a PostgreSQL identifier: lower-case letters, digits and underscores, not beginning with a digit"
 // +kubebuilder:validation:XValidation:rule="!self.startsWith('pg_') && !self.startsWith('freehold') && !(self in ['postgres','template0','template1','public','none','replication','all','sameuser','samerole'])",message="is a name that PostgreSQL or Freehold keeps for itself; choose another"
 type Identifier string
 
@@ -28,8 +28,8 @@ type Identifier string
 //
 // +kubebuilder:validation:MinLength=2
 // +kubebuilder:validation:MaxLength=255
-// +kubebuilder:validation:Pattern=`^(/[A-Za-z0-9_][A-Za-z0-9_.@+-]*|/\.[A-Za-z0-9_][A-Za-z0-9_.@+-]*)+$`
-// +kubebuilder:validation:XValidation:rule="self != '/etc' && self != '/dev' && self != '/proc' && self != '/sys' && !self.startsWith('/dev/') && !self.startsWith('/proc/') && !self.startsWith('/sys/') && self != '/etc/freehold' && !self.startsWith('/etc/freehold/')",message="is a path that the system or Freehold uses"
+// +kubebuilder:validation:XValidation:rule=`self.matches(r'^(/[.]?[A-Za-z0-9_][A-Za-z0-9_.@+-]*)+$')`,message="must be an absolute path such as /var/lib/shop: letters, digits and _ . @ + -, without . or .. as a part and without a slash at the end"
+// +kubebuilder:validation:XValidation:rule="self != '/etc' && self != '/dev' && self != '/proc' && self != '/sys' && !self.startsWith('/dev/') && !self.startsWith('/proc/') && !self.startsWith('/sys/') && self != '/etc/freehold' && !self.startsWith('/etc/freehold/')",message="is a path that the system or Freehold uses; choose another"
 type AbsolutePath string
 
 // EnvSource is a value that Freehold knows and an application may be given as environment variable.
@@ -77,14 +77,14 @@ type EnvVar struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
-	// +kubebuilder:validation:Pattern=`^[A-Za-z_][A-Za-z0-9_]*$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z_][A-Za-z0-9_]*$')",message="must be the name of an environment variable: letters, digits and underscores, not beginning with a digit"
 	Name string `json:"name,omitempty"`
 
 	// value is written out. It may not hold control characters, quotes, $, # or backslash.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
-	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f"'$#\\]+$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[^\p{Cc}\p{Zl}\p{Zp}\x22\x27$#\x5c]+$')`,message="may not hold control characters, line breaks, quotes, $, # or backslash; remove them"
 	Value string `json:"value,omitempty"`
 
 	// source names a value that Freehold knows.
@@ -96,7 +96,7 @@ type EnvVar struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="must be lower-case letters, digits and hyphens, beginning and ending with a letter or digit"
 	Generated string `json:"generated,omitempty"`
 
 	// secretKeyRef names a key of a Secret that the user keeps in the tenant's namespace.
@@ -112,7 +112,7 @@ type SecretKeyReference struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[-._a-zA-Z0-9]+$')",message="must be a key of a Secret: letters, digits and - _ ."
 	Key string `json:"key,omitempty"`
 
 	// optional lets the application start without the Secret or the key. Default: false.
@@ -126,11 +126,12 @@ type ConfigFile struct {
 	// +required
 	Path AbsolutePath `json:"path,omitempty"`
 
-	// content of the file, as it is: nothing in it is replaced. Values that differ from tenant to tenant
+	// content of the file, as it is (text without NUL): nothing in it is replaced. Values that differ from tenant to tenant
 	// reach the application as environment variables.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=65536
+	// +kubebuilder:validation:XValidation:rule=`!self.contains('\x00')`,message="may not hold NUL: files are text"
 	Content string `json:"content,omitempty"`
 }
 
@@ -140,7 +141,7 @@ type Probe struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
-	// +kubebuilder:validation:Pattern=`^/[A-Za-z0-9._~/?=&%-]*$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^/[A-Za-z0-9._~/?=&%-]*$')",message="must be the path of a URL such as /healthz, with a query if needed"
 	Path string `json:"path,omitempty"`
 }
 
@@ -177,7 +178,7 @@ type DataVolume struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a Kubernetes object: lower-case letters, digits, hyphens and dots, beginning and ending with a letter or digit"
 	StorageClassName string `json:"storageClassName,omitempty"`
 }
 
@@ -233,6 +234,8 @@ type PodSettings struct {
 //
 // +kubebuilder:validation:XValidation:rule="has(self.port) != has(self.tlsPort)",message="set exactly one of port (plain HTTP) and tlsPort (HTTPS)"
 // +kubebuilder:validation:XValidation:rule="has(self.dataVolume) || !has(oldSelf.dataVolume)",message="dataVolume cannot be removed: tenants' data lies on it"
+// +kubebuilder:validation:XValidation:rule="!has(self.dataVolume) || !has(self.pod.writablePaths) || !self.pod.writablePaths.exists(p, p == self.dataVolume.mountPath)",message="dataVolume.mountPath is also one of pod.writablePaths, which are lost with the pod; remove it there"
+// +kubebuilder:validation:XValidation:rule="!has(self.files) || !self.files.exists(f, f.path.startsWith('/tmp/') || (has(self.dataVolume) && f.path.startsWith(self.dataVolume.mountPath + '/')) || (has(self.pod.writablePaths) && self.pod.writablePaths.exists(p, f.path.startsWith(p + '/'))))",message="files may not lie below a folder that the application writes to (/tmp, dataVolume.mountPath, pod.writablePaths); choose another path"
 type ClassApp struct {
 	// image of the application.
 	// +required
@@ -251,7 +254,7 @@ type ClassApp struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=1024
-	// +kubebuilder:validation:items:Pattern=`^[^\x00$]*$`
+	// +kubebuilder:validation:XValidation:rule="!self.exists(a, a.contains('$'))",message="may not hold $: nothing is expanded here; use env to hand over values"
 	Command []string `json:"command,omitempty"`
 
 	// args replace the image's arguments. Nothing in them is expanded.
@@ -259,7 +262,7 @@ type ClassApp struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=1024
-	// +kubebuilder:validation:items:Pattern=`^[^\x00$]*$`
+	// +kubebuilder:validation:XValidation:rule="!self.exists(a, a.contains('$'))",message="may not hold $: nothing is expanded here; use env to hand over values"
 	Args []string `json:"args,omitempty"`
 
 	// port on which the application speaks plain HTTP; from 1024 on.
@@ -323,7 +326,7 @@ type DatabaseStorage struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a Kubernetes object: lower-case letters, digits, hyphens and dots, beginning and ending with a letter or digit"
 	StorageClassName string `json:"storageClassName,omitempty"`
 }
 
@@ -423,7 +426,7 @@ type ClassLoadBalancer struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[a-z0-9A-Z]([-a-z0-9A-Z./_]*[a-z0-9A-Z])?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$')",message="must be a load balancer class such as example.com/internal"
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="class cannot change: Kubernetes does not let a Service change it"
 	Class string `json:"class,omitempty"`
 
@@ -438,7 +441,7 @@ type ClassLoadBalancer struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^([a-z0-9.-]+/)?[A-Za-z0-9][A-Za-z0-9._-]*$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$') && !self.contains('freehold.dev/')",message="must be the name of an annotation such as metallb.io/loadBalancerIPs, and none of Freehold's"
 	AddressAnnotation string `json:"addressAnnotation,omitempty"`
 
 	// allocateNodePorts opens a port on every node for implementations that need one. Node ports by-pass

@@ -336,7 +336,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.freehold-dev.freehold.api.v1alpha1.PostgreSQLParameters
   map:
     elementType:
-      scalar: string
+      namedType: com.github.freehold-dev.freehold.api.v1alpha1.PostgreSQLValue
+- name: com.github.freehold-dev.freehold.api.v1alpha1.PostgreSQLValue
+  scalar: string
 - name: com.github.freehold-dev.freehold.api.v1alpha1.Probe
   map:
     fields:

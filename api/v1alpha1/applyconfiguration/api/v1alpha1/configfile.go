@@ -15,7 +15,7 @@ import (
 type ConfigFileApplyConfiguration struct {
 	// path of the file; its folder must not be one that the application writes to.
 	Path *apiv1alpha1.AbsolutePath `json:"path,omitempty"`
-	// content of the file, as it is: nothing in it is replaced. Values that differ from tenant to tenant
+	// content of the file, as it is (text without NUL): nothing in it is replaced. Values that differ from tenant to tenant
 	// reach the application as environment variables.
 	Content *string `json:"content,omitempty"`
 }

@@ -13,8 +13,8 @@ import (
 //
 // TenantApp overrides the class's application for one tenant.
 type TenantAppApplyConfiguration struct {
-	// storage is the size of the application's data volume in bytes. It may grow, never shrink.
-	// Default: the class's app.dataVolume.size.
+	// storage is the size of the application's data volume in bytes, at least 1Mi. It may grow, never
+	// shrink. Default: the class's app.dataVolume.size.
 	Storage *resource.Quantity `json:"storage,omitempty"`
 	// compute overrides the class's app.compute field by field.
 	Compute *ComputeApplyConfiguration `json:"compute,omitempty"`

@@ -14,7 +14,7 @@ import (
 //
 // TenantDatabase overrides the class's database for one tenant.
 type TenantDatabaseApplyConfiguration struct {
-	// storage is the size of the database volume in bytes. It may grow, never shrink.
+	// storage is the size of the database volume in bytes, at least 256Mi. It may grow, never shrink.
 	// Default: the class's database.storage.size.
 	Storage *resource.Quantity `json:"storage,omitempty"`
 	// compute overrides the class's database.compute field by field.
