@@ -36,4 +36,3 @@ FROM debian:trixie-slim AS edge
 RUN --mount=type=bind,source=hack/images,target=/images sh /images/install.sh edge
 COPY --from=build /out/freehold /usr/bin/freehold
 USER 997:997
-CMD []

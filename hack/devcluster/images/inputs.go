@@ -69,20 +69,30 @@ func rootfsKey(opts Options, name string, packages []string) (string, error) {
 			return "", err
 		}
 	}
-	err := filepath.WalkDir(opts.imageDir(name), func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || entry.Name() == "packages.txt" {
+	if err := hashFile(h, "passwd", filepath.Join(opts.imageDir(name), "passwd")); err != nil {
+		return "", err
+	}
+	if err := hashTree(h, filepath.Join(opts.imageDir(name), "files")); err != nil {
+		return "", fmt.Errorf("read the files of image %s: %w", name, err)
+	}
+	return shortHex(h.Sum(nil)), nil
+}
+
+// hashTree adds every file below dir to h, in the order of their names; a dir that does not exist is empty.
+func hashTree(h io.Writer, dir string) error {
+	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if path == dir && errors.Is(err, fs.ErrNotExist) {
+			return fs.SkipAll
+		}
+		if err != nil || entry.IsDir() {
 			return err
 		}
-		rel, err := filepath.Rel(opts.imageDir(name), path)
+		rel, err := filepath.Rel(dir, path)
 		if err != nil {
 			return err
 		}
 		return hashFile(h, rel, path)
 	})
-	if err != nil {
-		return "", fmt.Errorf("read the inputs of image %s: %w", name, err)
-	}
-	return shortHex(h.Sum(nil)), nil
 }
 
 // hashFile adds a file's name, length and content to h.
