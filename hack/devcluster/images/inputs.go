@@ -69,17 +69,19 @@ func rootfsKey(opts Options, name string, packages []string) (string, error) {
 			return "", err
 		}
 	}
+	if err := hashTree(h, opts.imageDir(name), "files"); err != nil {
+		return "", fmt.Errorf("read the files of image %s: %w", name, err)
+	}
 	if err := hashFile(h, "passwd", filepath.Join(opts.imageDir(name), "passwd")); err != nil {
 		return "", err
-	}
-	if err := hashTree(h, filepath.Join(opts.imageDir(name), "files")); err != nil {
-		return "", fmt.Errorf("read the files of image %s: %w", name, err)
 	}
 	return shortHex(h.Sum(nil)), nil
 }
 
-// hashTree adds every file below dir to h, in the order of their names; a dir that does not exist is empty.
-func hashTree(h io.Writer, dir string) error {
+// hashTree adds every file of base below the directory sub to h, in the order of their names. A directory
+// that does not exist counts as empty.
+func hashTree(h io.Writer, base, sub string) error {
+	dir := filepath.Join(base, sub)
 	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if path == dir && errors.Is(err, fs.ErrNotExist) {
 			return fs.SkipAll
@@ -87,7 +89,7 @@ func hashTree(h io.Writer, dir string) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		rel, err := filepath.Rel(dir, path)
+		rel, err := filepath.Rel(base, path)
 		if err != nil {
 			return err
 		}
