@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package render
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
+)
+
+// liveConfigMaps reach running pods without a restart.
+func liveConfigMaps(in Inputs) []*corev1ac.ConfigMapApplyConfiguration {
+	made := []*corev1ac.ConfigMapApplyConfiguration{instanceConfigMap(in), edgeListsConfigMap(in)}
+	if in.TrustBundle != "" {
+		made = append(made, trustConfigMap(in))
+	}
+	return made
+}
+
+// trustConfigMap holds the authority that the tenant's pods trust each other by; it may hold several generations.
+func trustConfigMap(in Inputs) *corev1ac.ConfigMapApplyConfiguration {
+	made := corev1ac.ConfigMap(meta.TrustConfigMap, namespaceOf(in)).WithLabels(labels(in, "")).
+		WithData(map[string]string{meta.KeyCACert: in.TrustBundle})
+	if in.SecretsHash != "" {
+		made.WithAnnotations(map[string]string{meta.AnnotationSecretsHash: in.SecretsHash})
+	}
+	return made
+}
+
+// instanceConfigMap tells the database pod whose volume it must find, and whether it may make a new cluster.
+func instanceConfigMap(in Inputs) *corev1ac.ConfigMapApplyConfiguration {
+	return corev1ac.ConfigMap(meta.InstanceConfigMap, namespaceOf(in)).
+		WithLabels(labels(in, meta.ComponentDatabase)).
+		WithData(map[string]string{
+			meta.KeyInstanceID:  in.InstanceID,
+			meta.KeyInitialized: strconv.FormatBool(in.Initialized),
+		})
+}
+
+// edgeListsConfigMap are the lists that HAProxy reads beside its configuration: hostnames and client networks.
+func edgeListsConfigMap(in Inputs) *corev1ac.ConfigMapApplyConfiguration {
+	return corev1ac.ConfigMap(meta.EdgeListsConfigMap, namespaceOf(in)).
+		WithLabels(labels(in, meta.ComponentEdge)).
+		WithData(map[string]string{
+			meta.KeyHostsList:   list("hostnames that the gate answers for", hostnames(in)),
+			meta.KeyAllowedList: list("client networks that may connect", allowedList(in.Tenant.Spec.Network)),
+			meta.KeyDeniedList:  list("client networks that may not connect", cidrStrings(in.Tenant.Spec.Network.DeniedRanges)),
+		})
+}
+
+func allowedList(network v1alpha1.TenantNetwork) []string {
+	switch or(network.Access, v1alpha1.AccessOpen) {
+	case v1alpha1.AccessOpen:
+		return []string{everyone.String()}
+	case v1alpha1.AccessRestricted:
+		return cidrStrings(network.AllowedRanges)
+	default:
+		return nil
+	}
+}
+
+func cidrStrings(ranges []v1alpha1.CIDR) []string {
+	texts := make([]string, 0, len(ranges))
+	for _, network := range ranges {
+		texts = append(texts, string(network))
+	}
+	return texts
+}
+
+// list is the text of an HAProxy pattern file: one entry a line, below a comment, so that it is never empty.
+func list(title string, entries []string) string {
+	return "# " + title + "\n" + strings.Join(append(entries, ""), "\n")
+}
+
+// immutableConfigMap is named after its data: what pods of one revision mount never changes under them.
+func immutableConfigMap(in Inputs, component string, data map[string]string) *corev1ac.ConfigMapApplyConfiguration {
+	raw, err := json.Marshal(data)
+	if err != nil {
+		panic(err) // A map of strings always encodes.
+	}
+	return corev1ac.ConfigMap("freehold-"+component+"-"+contentHash(raw), namespaceOf(in)).
+		WithLabels(labels(in, component)).WithImmutable(true).WithData(data)
+}

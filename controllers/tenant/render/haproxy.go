@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package render
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+	"text/template"
+
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
+)
+
+//go:embed haproxy.cfg.tmpl
+var haproxyText string
+
+var haproxyTemplate = template.Must(template.New(meta.KeyHAProxyConf).Option("missingkey=error").Parse(haproxyText))
+
+// haproxyValues fill the template. Nothing in them is free text of a user: numbers, names of ours, and DNS names
+// built from the Tenant's name. What users write (hostnames, networks) stands in lists beside the configuration.
+type haproxyValues struct {
+	MaxConnections, TotalConnections int32
+	Threads                          int64
+	MinTLS                           string
+	HSTSMaxAge                       int32
+	RequestSeconds                   int32
+	StatsSocket, TLSDir, ListsDir    string
+	CertFile, KeyFile, CAFile        string
+	Port, HealthPort, PublicPort     int
+	HostsList, AllowedList           string
+	DeniedList                       string
+	AppHost                          string
+	AppPort                          int
+	AppTLS                           bool
+}
+
+// edgeConfigMap holds HAProxy's configuration.
+func edgeConfigMap(in Inputs) *corev1ac.ConfigMapApplyConfiguration {
+	return immutableConfigMap(in, meta.ComponentEdge, map[string]string{meta.KeyHAProxyConf: haproxyConf(in)})
+}
+
+// healthConnections are kept free for the kubelet: a gate that is full is not broken.
+const healthConnections = 100
+
+func haproxyConf(in Inputs) string {
+	class := in.Class.Spec.Edge
+	connections := or(class.MaxConnections, defaultMaxConnections)
+	may := edgeLimits(in)
+	_, tls := appPort(in)
+	values := haproxyValues{
+		MaxConnections: connections, TotalConnections: connections + healthConnections,
+		// HAProxy would start a thread for each of the node's processors, whatever the container may use.
+		Threads:        clamp((may.cpu.MilliValue()+999)/1000, 1, 64),
+		MinTLS:         minTLS(in.Tenant.Spec.TLS.MinVersion),
+		HSTSMaxAge:     hstsMaxAge(in.Class),
+		RequestSeconds: or(class.MaxRequestSeconds, defaultRequestSeconds),
+		StatsSocket:    meta.HAProxyStatsSocket, TLSDir: meta.TLSDir, ListsDir: meta.ListsDir,
+		CertFile: meta.KeyTLSCert, KeyFile: meta.KeyTLSKey, CAFile: meta.TrustDir + "/" + meta.KeyCACert,
+		Port: meta.PortEdge, HealthPort: meta.PortEdgeHealth, PublicPort: meta.PortPublic,
+		HostsList: meta.KeyHostsList, AllowedList: meta.KeyAllowedList, DeniedList: meta.KeyDeniedList,
+		AppHost: appHost(in), AppPort: meta.PortAppService, AppTLS: tls,
+	}
+	var text strings.Builder
+	if err := haproxyTemplate.Execute(&text, values); err != nil {
+		panic(fmt.Errorf("haproxy.cfg: %w", err)) // The template and its values are both part of the program.
+	}
+	return text.String()
+}
+
+// minTLS is one of two words, whatever the API let through.
+func minTLS(version v1alpha1.TLSVersion) string {
+	if version == v1alpha1.TLSv13 {
+		return "TLSv1.3"
+	}
+	return "TLSv1.2"
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package render
+
+// Live renders what may change at any time without a restart. The error is an InvalidError when a user has to mend
+// something; then nothing is rendered, and what exists stays as it is.
+func Live(in Inputs) (*Objects, error) {
+	pending, err := NewRevision(in)
+	if err != nil {
+		return nil, err
+	}
+	quota, err := quota(in, pending)
+	if err != nil {
+		return nil, err
+	}
+	services, err := services(in)
+	if err != nil {
+		return nil, err
+	}
+	policies, err := networkPolicies(in)
+	if err != nil {
+		return nil, err
+	}
+	return &Objects{
+		Namespace:       namespace(in),
+		RoleBinding:     roleBinding(in),
+		Quota:           quota,
+		Limits:          limitRange(in),
+		NetworkPolicies: policies,
+		ServiceAccounts: serviceAccounts(in),
+		ConfigMaps:      liveConfigMaps(in),
+		Services:        services,
+		Claims:          claims(in),
+		Budgets:         budgets(in),
+		Certificate:     certificate(in),
+	}, nil
+}
