@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/freehold-dev/freehold/controllers/tenant/agent/database"
+	"github.com/freehold-dev/freehold/controllers/tenant/agent/edge"
+	"github.com/freehold-dev/freehold/controllers/tenant/agent/wait"
+)
+
+// Command returns `agent` with its subcommands.
+func Command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "agent",
+		Short: "Work inside a tenant's pods; not for people's hands",
+	}
+	root.AddCommand(
+		group("database", "The tenant's PostgreSQL server",
+			leaf("prepare", "Make the database's volume ready, or refuse it", func(ctx context.Context, log *slog.Logger) (int, error) {
+				return failure(database.Prepare(ctx, database.Default(log)))
+			}),
+			leaf("run", "Supervise the PostgreSQL server", func(ctx context.Context, log *slog.Logger) (int, error) {
+				return database.Run(ctx, database.Default(log))
+			})),
+		group("edge", "The tenant's gate",
+			leaf("run", "Supervise HAProxy", func(ctx context.Context, log *slog.Logger) (int, error) {
+				return edge.Run(ctx, edge.Default(log))
+			})),
+		group("wait", "Wait for what a pod needs",
+			leaf("database", "Wait until the application's login to its database works", func(ctx context.Context, log *slog.Logger) (int, error) {
+				return failure(wait.Database(ctx, wait.Default(log)))
+			})),
+	)
+	return root
+}
+
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	command := &cobra.Command{Use: use, Short: short}
+	command.AddCommand(commands...)
+	return command
+}
+
+// leaf makes a command of a function that returns an exit code. PID 1 ignores every signal that it does not handle,
+// so each command handles those that end it.
+func leaf(use, short string, run func(context.Context, *slog.Logger) (int, error)) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Args: cobra.NoArgs, SilenceUsage: true, SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
+			defer stop()
+			log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+			code, err := run(ctx, log.With("command", cmd.CommandPath()))
+			return finish(code, err)
+		},
+	}
+}
+
+// failure is the exit code of a command that supervises nothing.
+func failure(err error) (int, error) {
+	if err != nil {
+		return 1, err
+	}
+	return 0, nil
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package agent is what of Freehold runs inside a tenant's pods, as the commands
+//
+//	freehold agent database prepare   init container: makes the volume ready, or refuses it
+//	freehold agent database run       first process of the database's container
+//	freehold agent edge run           first process of the gate's container
+//	freehold agent wait database      init container of the application
+//
+// The agent belongs to the instance's images, so it changes only with a revision. It holds no Kubernetes
+// credentials and asks no API server: what the operator wants it to know is mounted.
+//
+// A command that fails exits with 1 and leaves its reason on standard error and in the container's termination
+// message, where `kubectl describe pod` shows it. A supervisor exits with the code of the program it supervised;
+// use ExitCode on the error that the command returned.
+package agent
