@@ -509,9 +509,12 @@ type TenantClassSpec struct {
 	TLS ClassTLS `json:"tls,omitzero"`
 
 	// quotaHeadroom is added to the namespace's ResourceQuota, which otherwise fits the instance and
-	// Freehold's own short-lived pods exactly. Keys are those of a ResourceQuota, such as limits.memory.
+	// Freehold's own short-lived pods exactly. Keys: requests.cpu, requests.memory, requests.storage,
+	// limits.cpu, limits.memory, pods and persistentvolumeclaims.
 	// +optional
-	// +kubebuilder:validation:MaxProperties=16
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k in ['requests.cpu','requests.memory','requests.storage','limits.cpu','limits.memory','pods','persistentvolumeclaims'])",message="quotaHeadroom may have these keys: requests.cpu, requests.memory, requests.storage, limits.cpu, limits.memory, pods, persistentvolumeclaims"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, quantity(string(self[k])).compareTo(quantity('0')) >= 0)",message="quotaHeadroom is added to the quota and cannot be negative"
+	// +kubebuilder:validation:MaxProperties=7
 	QuotaHeadroom corev1.ResourceList `json:"quotaHeadroom,omitempty"`
 }
 

@@ -28,7 +28,8 @@ type TenantClassSpecApplyConfiguration struct {
 	// tls says where certificates come from.
 	TLS *ClassTLSApplyConfiguration `json:"tls,omitempty"`
 	// quotaHeadroom is added to the namespace's ResourceQuota, which otherwise fits the instance and
-	// Freehold's own short-lived pods exactly. Keys are those of a ResourceQuota, such as limits.memory.
+	// Freehold's own short-lived pods exactly. Keys: requests.cpu, requests.memory, requests.storage,
+	// limits.cpu, limits.memory, pods and persistentvolumeclaims.
 	QuotaHeadroom *v1.ResourceList `json:"quotaHeadroom,omitempty"`
 }
 
