@@ -38,7 +38,7 @@ func foreign[O client.Object, A Configuration](kind Kind[O, A], live O) (*fieldp
 	}
 	out := fieldpath.NewSet()
 	for path := range others.Difference(own).All() { // path is reused between steps
-		if !isMetadata(path) && !hasPrefix(path, kind.Exempt) && !ownsBelow(own, path) {
+		if !isMetadata(path) && !isExempt(path, kind.Exempt) && !ownsBelow(own, path) {
 			out.Insert(path.Copy())
 		}
 	}
@@ -89,9 +89,11 @@ func isMetadata(path fieldpath.Path) bool {
 	return first != nil && (*first == "metadata" || *first == "status")
 }
 
-func hasPrefix(path fieldpath.Path, prefixes []fieldpath.Path) bool {
-	for _, prefix := range prefixes {
-		if len(path) >= len(prefix) && path[:len(prefix)].Equals(prefix) {
+// isExempt reports whether path is an exempt field, lies below one, or is only the container of one.
+func isExempt(path fieldpath.Path, exempt []fieldpath.Path) bool {
+	for _, field := range exempt {
+		common := min(len(path), len(field))
+		if path[:common].Equals(field[:common]) {
 			return true
 		}
 	}
