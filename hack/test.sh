@@ -41,12 +41,13 @@ unpack_images() {
 
 # wrapper ROOT PROGRAM makes a script that runs a program of an unpacked image outside of it, and prints its path.
 wrapper() {
-  local root=$1 program=$2 libraries script
+  local root=$1 program=$2 libraries loader script
   libraries=$(uname -m)-linux-gnu
+  loader=$(find "$root"/lib*/ -maxdepth 1 -name 'ld-linux-*.so.*' -print -quit)
   script=$(cache_dir bin)/$(basename "$program")
   cat >"$script.new" <<SCRIPT
 #!/bin/sh
-exec "$root"/lib*/ld-linux-*.so.* --library-path "$root/usr/lib/$libraries:$root/lib/$libraries" "$root$program" "\$@"
+exec "$loader" --library-path "$root/usr/lib/$libraries:$root/lib/$libraries" "$root$program" "\$@"
 SCRIPT
   chmod +x "$script.new"
   mv "$script.new" "$script"
