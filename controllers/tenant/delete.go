@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tenant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/internal/apply"
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
+)
+
+// delete puts an instance to rest: the workloads stop; namespace, volumes, keys and address stay, marked as retained.
+// It needs neither the class nor the revision: both may be gone.
+func (r *Reconciler) delete(ctx context.Context, s *scope) error {
+	if !controllerutil.ContainsFinalizer(s.tenant, v1alpha1.Finalizer) {
+		return nil
+	}
+	if err := r.observe(ctx, s); err != nil {
+		return err
+	}
+	ours, err := r.ownsInstance(ctx, s)
+	if err != nil {
+		return err
+	}
+	if ours {
+		if err := r.stop(ctx, s); err != nil {
+			return err
+		}
+		if err := r.retain(ctx, s); err != nil {
+			return err
+		}
+	}
+	return r.release(ctx, s)
+}
+
+// ownsInstance reports whether there is an instance that is this Tenant's. A Tenant that never got hold of the data in
+// its namespace must not touch it on its way out.
+func (r *Reconciler) ownsInstance(ctx context.Context, s *scope) (bool, error) {
+	facts, err := r.identityFacts(ctx, s)
+	if err != nil {
+		return false, err
+	}
+	who, err := decideIdentity(facts)
+	var stalled *stallError
+	if errors.As(err, &stalled) || who.wait {
+		return false, nil
+	}
+	s.instanceID = who.id
+	return who.id != "", err
+}
+
+// stop scales the workloads to zero and waits until their pods are gone.
+func (r *Reconciler) stop(ctx context.Context, s *scope) error {
+	var errs []error
+	for _, set := range s.observed.statefulSets {
+		errs = append(errs, r.stopStatefulSet(ctx, s, set))
+	}
+	for _, deployment := range s.observed.deployments {
+		errs = append(errs, r.stopDeployment(ctx, s, deployment))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if s.rolling {
+		return &waitError{message: "waiting for the instance to stop"}
+	}
+	if left := remaining(s.observed); left != "" {
+		return &waitError{message: "waiting for the instance to stop: " + left}
+	}
+	return nil
+}
+
+// stopStatefulSet applies what we own of it, with no replicas: so it needs no revision and restarts nothing.
+func (r *Reconciler) stopStatefulSet(ctx context.Context, s *scope, live *appsv1.StatefulSet) error {
+	if !apply.AppliedByUs(live) {
+		return nil
+	}
+	want, err := appsv1ac.ExtractStatefulSet(live, meta.FieldOwner)
+	if err != nil {
+		return fmt.Errorf("reading what we own of StatefulSet %s/%s: %w", live.Namespace, live.Name, err)
+	}
+	if want.Spec == nil {
+		want.WithSpec(appsv1ac.StatefulSetSpec())
+	}
+	want.Spec.WithReplicas(0)
+	changed, err := do(ctx, r, s, apply.StatefulSet, live, want)
+	s.rolling = s.rolling || changed
+	return err
+}
+
+func (r *Reconciler) stopDeployment(ctx context.Context, s *scope, live *appsv1.Deployment) error {
+	if !apply.AppliedByUs(live) {
+		return nil
+	}
+	want, err := appsv1ac.ExtractDeployment(live, meta.FieldOwner)
+	if err != nil {
+		return fmt.Errorf("reading what we own of Deployment %s/%s: %w", live.Namespace, live.Name, err)
+	}
+	if want.Spec == nil {
+		want.WithSpec(appsv1ac.DeploymentSpec())
+	}
+	want.Spec.WithReplicas(0)
+	changed, err := do(ctx, r, s, apply.Deployment, live, want)
+	s.rolling = s.rolling || changed
+	return err
+}
+
+// remaining says which workloads still have pods, or have not been looked at since they were scaled; "" if none.
+func remaining(o observed) string {
+	var left []string
+	for name, set := range o.statefulSets {
+		if set.Status.Replicas > 0 || set.Status.ObservedGeneration < set.Generation {
+			left = append(left, fmt.Sprintf("StatefulSet %s has %d pods", name, set.Status.Replicas))
+		}
+	}
+	for name, deployment := range o.deployments {
+		if deployment.Status.Replicas > 0 || deployment.Status.ObservedGeneration < deployment.Generation {
+			left = append(left, fmt.Sprintf("Deployment %s has %d pods", name, deployment.Status.Replicas))
+		}
+	}
+	slices.Sort(left)
+	return strings.Join(left, ", ")
+}
+
+// retain marks the namespace: whoever comes next under this name must name the instance to get its data.
+func (r *Reconciler) retain(ctx context.Context, s *scope) error {
+	live := s.observed.namespace
+	want, err := corev1ac.ExtractNamespace(live, meta.FieldOwner)
+	if err != nil {
+		return fmt.Errorf("reading what we own of namespace %s: %w", live.Name, err)
+	}
+	want.WithLabels(meta.Labels(s.name, s.instanceID, ""))
+	want.WithLabels(map[string]string{v1alpha1.LabelRetained: "true"})
+	if _, err := do(ctx, r, s, apply.Namespace, live, want, apply.Adopting()); err != nil {
+		return err
+	}
+	s.announce("Retained", "the instance has stopped; namespace %s keeps the data, keys and address of instance %s", s.namespace, s.instanceID)
+	return nil
+}
+
+// release lets the Tenant go.
+func (r *Reconciler) release(ctx context.Context, s *scope) error {
+	before := s.tenant.DeepCopy()
+	controllerutil.RemoveFinalizer(s.tenant, v1alpha1.Finalizer)
+	if err := r.patchMetadata(ctx, s, before, "removing the finalizer"); err != nil {
+		return err
+	}
+	r.audits.forget(s.instanceID)
+	return nil
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tenant
+
+import (
+	"context"
+	"maps"
+	"time"
+
+
+	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
+	"github.com/freehold-dev/freehold/controllers/tenant/render"
+)
+
+// plan fills scope.inputs and scope.objects: what the live objects shall be, as far as it is known before the Secrets.
+func (r *Reconciler) plan(_ context.Context, s *scope) error {
+	class := s.observed.class
+	initialized := initialized(s.observed)
+	s.inputs = render.Inputs{
+		Tenant: s.tenant, Class: class, InstanceID: s.instanceID,
+		Images: r.options.Images, Facts: r.options.Facts,
+		Initialized: initialized,
+		BoundClaims: boundClaims(s.observed.namespace, s.observed.claims, initialized),
+		Claims:      maps.Clone(s.observed.claims),
+	}
+	if s.running != nil {
+		s.inputs.Running = s.running.content
+	}
+	if err := r.renderLive(s); err != nil {
+		return err
+	}
+	s.auditDue = r.audits.due(s.instanceID, s.now, r.auditInterval(s))
+	return nil
+}
+
+// requireClass refuses to go on without a class.
+func (r *Reconciler) requireClass(_ context.Context, s *scope) error {
+	if s.observed.class == nil {
+		return stall(v1alpha1.ReasonClassNotFound, "there is no TenantClass %s: create it, or name another one in spec.classRef", s.tenant.Spec.ClassRef.Name)
+	}
+	return nil
+}
+
+// renderLive fills scope.objects from scope.inputs.
+func (r *Reconciler) renderLive(s *scope) error {
+	objects, err := render.Live(s.inputs)
+	if err == nil {
+		s.objects = objects
+	}
+	return err
+}
+
+// initialized reports whether the database was up once: it is now, or one of the two places says so that remember it.
+func initialized(o observed) bool {
+	if o.namespace != nil && o.namespace.Annotations[meta.AnnotationInitialized] == "true" {
+		return true
+	}
+	if remembered := o.configMaps[meta.InstanceConfigMap]; remembered != nil && remembered.Data[meta.KeyInitialized] == "true" {
+		return true
+	}
+	database := o.statefulSets[meta.DatabaseStatefulSet]
+	return database != nil && database.Status.ReadyReplicas > 0
+}
+
+// auditInterval is how often the tenant's Secrets are looked at.
+func (r *Reconciler) auditInterval(s *scope) time.Duration {
+	if certificateSource(s) != meta.SourceAuthority {
+		return min(externalAuditInterval, r.options.AuditInterval)
+	}
+	return r.options.AuditInterval
+}
+

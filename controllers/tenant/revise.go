@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tenant
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
+	"github.com/freehold-dev/freehold/controllers/tenant/render"
+)
+
+// recall fills scope.running: the stored revision with the highest number, or one that is lost but that the workloads
+// still show.
+func (r *Reconciler) recall(ctx context.Context, s *scope) error {
+	stored := storedRevisions(s.observed.revisions)
+	if len(stored) > 0 {
+		s.running = stored[len(stored)-1]
+	}
+	shown := highestMark(s.observed.workloads()...)
+	if s.running == nil && shown.number > 0 || s.running != nil && shown.number > s.running.number {
+		found, err := r.recover(ctx, s, shown)
+		if err != nil {
+			return err
+		}
+		s.running = found
+	}
+	if s.running == nil {
+		return nil
+	}
+	if err := s.running.decode(); err != nil {
+		return stall(v1alpha1.ReasonRevisionLost, "the running revision %s/%s cannot be read: %v; the workloads are left as they are", s.namespace, meta.RevisionName(s.running.number), err)
+	}
+	return nil
+}
+
+// recover brings a revision back that the cache does not have: it lost its labels, or it has to be rebuilt from the
+// workloads.
+func (r *Reconciler) recover(ctx context.Context, s *scope, shown mark) (*storedRevision, error) {
+	found, err := r.fetchRevision(ctx, s, shown.number)
+	if err != nil || found != nil {
+		return found, err
+	}
+	content, err := r.rebuild(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	if content == nil || content.Hash() != shown.hash {
+		return nil, stall(v1alpha1.ReasonRevisionLost,
+			"revision %d (%s) runs, but its ControllerRevision is gone and the workloads are not complete enough to rebuild it: they are left as they are; restore ControllerRevision %s/%s from a backup",
+			shown.number, shown.hash, s.namespace, meta.RevisionName(shown.number))
+	}
+	s.announce("RevisionRebuilt", "the ControllerRevision of running revision %d was gone; it was rebuilt from the workloads", shown.number)
+	return r.createRevision(ctx, s, shown.number, content)
+}
+
+// fetchRevision reads a revision from the API server and gives it its labels back; nil if there is none.
+func (r *Reconciler) fetchRevision(ctx context.Context, s *scope, number int64) (*storedRevision, error) {
+	object := &appsv1.ControllerRevision{}
+	key := types.NamespacedName{Namespace: s.namespace, Name: meta.RevisionName(number)}
+	if err := r.api.Get(ctx, key, object); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("reading ControllerRevision %s: %w", key, err)
+	}
+	if object.DeletionTimestamp != nil {
+		return nil, &waitError{message: fmt.Sprintf("ControllerRevision %s is being deleted; it is made again once it is gone", key), retry: conflictRetry}
+	}
+	before := object.DeepCopy()
+	object.Labels = meta.Labels(s.name, s.instanceID, "revision")
+	object.Revision = number
+	if err := r.client.Patch(ctx, object, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), client.FieldOwner(meta.FieldOwner)); err != nil {
+		return nil, fmt.Errorf("giving ControllerRevision %s its labels back: %w", key, err)
+	}
+	return &storedRevision{number: number, hash: object.Annotations[meta.AnnotationRevisionHash], object: object}, nil
+}
+
+// createRevision stores a revision. One that exists already under the number was made by an earlier pass that the
+// cache does not show yet: then that one counts.
+func (r *Reconciler) createRevision(ctx context.Context, s *scope, number int64, content *render.Revision) (*storedRevision, error) {
+	raw, err := content.Encode()
+	if err != nil {
+		return nil, err
+	}
+	hash := content.Hash()
+	object := &appsv1.ControllerRevision{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: meta.RevisionName(number), Namespace: s.namespace,
+			Labels:      meta.Labels(s.name, s.instanceID, "revision"),
+			Annotations: map[string]string{meta.AnnotationRevisionHash: hash},
+		},
+		Data:     runtime.RawExtension{Raw: raw},
+		Revision: number,
+	}
+	err = r.client.Create(ctx, object, client.FieldOwner(meta.FieldOwner))
+	if apierrors.IsAlreadyExists(err) {
+		existing, err := r.fetchRevision(ctx, s, number)
+		if err == nil && existing == nil {
+			err = fmt.Errorf("ControllerRevision %s/%s exists and does not exist", s.namespace, object.Name)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return existing, existing.decode()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("storing revision %d: %w", number, err)
+	}
+	s.written = append(s.written, "ControllerRevision/"+object.Name)
+	return &storedRevision{number: number, hash: hash, content: content, object: object}, nil
+}
+
+// revise decides whether another revision runs from now on, and stores it. It fills scope.running and scope.update.
+func (r *Reconciler) revise(ctx context.Context, s *scope) error {
+	today, err := render.NewRevision(s.inputs)
+	if err != nil {
+		return err
+	}
+	facts := updateFacts{
+		running: s.running, stored: storedRevisions(s.observed.revisions),
+		today: today.Hash(), approval: s.tenant.Annotations[v1alpha1.AnnotationApproveUpdate],
+	}
+	next, state := decideUpdate(facts)
+	content := today
+	switch {
+	case next.older != nil:
+		if err := next.older.decode(); err != nil {
+			return stall(v1alpha1.ReasonRevisionLost, "the approved revision %s cannot be read: %v", next.older.hash, err)
+		}
+		content = next.older.content
+	case !next.today:
+		content = nil
+	}
+	if content != nil {
+		if err := r.promote(ctx, s, content); err != nil {
+			return err
+		}
+	}
+	s.update = state
+	if state.pending != "" {
+		s.update.changes = describeChanges(s.running.content, today)
+	}
+	return nil
+}
+
+// promote makes a content the running revision.
+func (r *Reconciler) promote(ctx context.Context, s *scope, content *render.Revision) error {
+	number := int64(1)
+	if s.running != nil {
+		number = s.running.number + 1
+	}
+	made, err := r.createRevision(ctx, s, number, content)
+	if err != nil {
+		return err
+	}
+	if s.running != nil {
+		s.announce("RevisionPromoted", "revision %d (%s) takes over from revision %d (%s): %s", made.number, made.hash, s.running.number, s.running.hash, describeChanges(s.running.content, made.content))
+	}
+	s.running = made
+	return nil
+}
+
+// rebuild reads a revision back from the workloads: what we own of them and of the immutable ConfigMaps that they
+// mount. nil if one of them is missing.
+func (r *Reconciler) rebuild(ctx context.Context, s *scope) (*render.Revision, error) {
+	o := s.observed
+	database, app, edge := o.statefulSets[meta.DatabaseStatefulSet], o.statefulSets[meta.AppStatefulSet], o.deployments[meta.EdgeDeployment]
+	if database == nil || app == nil || edge == nil {
+		return nil, nil
+	}
+	revision := &render.Revision{}
+	var err error
+	if revision.Database, err = ownStatefulSet(database); err != nil {
+		return nil, err
+	}
+	if revision.App, err = ownStatefulSet(app); err != nil {
+		return nil, err
+	}
+	if revision.Edge, err = appsv1ac.ExtractDeployment(edge, meta.FieldOwner); err != nil {
+		return nil, err
+	}
+	unmark(revision.Edge.ObjectMetaApplyConfiguration)
+	if revision.Edge.Spec != nil {
+		revision.Edge.Spec.Replicas = nil
+	}
+	// In the order in which rendering lists them: the hash depends on it.
+	for _, template := range []corev1.PodTemplateSpec{database.Spec.Template, edge.Spec.Template, app.Spec.Template} {
+		configs, err := r.immutableConfigs(ctx, s, template)
+		if err != nil {
+			return nil, err
+		}
+		revision.ConfigMaps = append(revision.ConfigMaps, configs...)
+	}
+	return revision, nil
+}
+
+func ownStatefulSet(live *appsv1.StatefulSet) (*appsv1ac.StatefulSetApplyConfiguration, error) {
+	own, err := appsv1ac.ExtractStatefulSet(live, meta.FieldOwner)
+	if err != nil {
+		return nil, fmt.Errorf("reading what we own of StatefulSet %s/%s: %w", live.Namespace, live.Name, err)
+	}
+	unmark(own.ObjectMetaApplyConfiguration)
+	if own.Spec != nil {
+		own.Spec.Replicas = nil
+	}
+	return own, nil
+}
+
+// unmark takes away what Workloads adds to a stored revision.
+func unmark(object *metav1ac.ObjectMetaApplyConfiguration) {
+	if object == nil {
+		return
+	}
+	delete(object.Annotations, meta.AnnotationRevision)
+	delete(object.Annotations, meta.AnnotationRevisionHash)
+	if len(object.Annotations) == 0 {
+		object.Annotations = nil
+	}
+}
+
+// immutableConfigs are the ConfigMaps that belong to the revision of a pod template.
+func (r *Reconciler) immutableConfigs(ctx context.Context, s *scope, template corev1.PodTemplateSpec) ([]*corev1ac.ConfigMapApplyConfiguration, error) {
+	var out []*corev1ac.ConfigMapApplyConfiguration
+	for _, volume := range template.Spec.Volumes {
+		if volume.ConfigMap == nil || !strings.HasPrefix(volume.ConfigMap.Name, "freehold-") {
+			continue
+		}
+		live := s.observed.configMaps[volume.ConfigMap.Name]
+		if live == nil {
+			live = &corev1.ConfigMap{}
+			err := r.api.Get(ctx, types.NamespacedName{Namespace: s.namespace, Name: volume.ConfigMap.Name}, live)
+			if client.IgnoreNotFound(err) != nil {
+				return nil, fmt.Errorf("reading ConfigMap %s/%s: %w", s.namespace, volume.ConfigMap.Name, err)
+			}
+		}
+		if !ptr.Deref(live.Immutable, false) {
+			continue
+		}
+		own, err := corev1ac.ExtractConfigMap(live, meta.FieldOwner)
+		if err != nil {
+			return nil, fmt.Errorf("reading what we own of ConfigMap %s/%s: %w", s.namespace, live.Name, err)
+		}
+		out = append(out, own)
+	}
+	return out, nil
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tenant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
+)
+
+// boundClaims are the names of the claims that hold or held data: those that the namespace remembers and those that
+// are bound now, sorted. The list only grows.
+func boundClaims(namespace *corev1.Namespace, live map[string]*corev1.PersistentVolumeClaim, initialized bool) []string {
+	var names []string
+	if namespace != nil {
+		for _, name := range strings.Split(namespace.Annotations[meta.AnnotationBoundClaims], ",") {
+			if name = strings.TrimSpace(name); name != "" {
+				names = append(names, name)
+			}
+		}
+	}
+	for name, claim := range live {
+		if claim.Status.Phase == corev1.ClaimBound {
+			names = append(names, name)
+		}
+	}
+	if initialized {
+		names = append(names, meta.DatabaseClaim)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// missing are the wanted claims that held data and that the cache does not have.
+func missing(wanted []*corev1ac.PersistentVolumeClaimApplyConfiguration, bound []string, live map[string]*corev1.PersistentVolumeClaim) []string {
+	var names []string
+	for _, claim := range wanted {
+		if name := ptr.Deref(claim.GetName(), ""); slices.Contains(bound, name) && live[name] == nil {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// guardVolumes takes claims that held data and are really gone out of what is applied: a new, empty volume in the
+// place of data would look like a customer who has none.
+func (r *Reconciler) guardVolumes(ctx context.Context, s *scope) error {
+	for _, name := range missing(s.objects.Claims, s.inputs.BoundClaims, s.observed.claims) {
+		// The cache may lack it only because somebody removed its labels; then applying brings them back.
+		err := r.api.Get(ctx, types.NamespacedName{Namespace: s.namespace, Name: name}, &corev1.PersistentVolumeClaim{})
+		if err == nil {
+			continue
+		}
+		if !apierrors.IsNotFound(err) {
+			return fmt.Errorf("looking for claim %s: %w", name, err)
+		}
+		s.objects.Claims = slices.DeleteFunc(s.objects.Claims, func(c *corev1ac.PersistentVolumeClaimApplyConfiguration) bool {
+			return ptr.Deref(c.GetName(), "") == name
+		})
+		s.failed(volumeLost(s, name))
+	}
+	return nil
+}
+
+func volumeLost(s *scope, claim string) error {
+	lost := stall(v1alpha1.ReasonVolumeLost,
+		"PersistentVolumeClaim %s/%s held data and is gone; an empty one is not put in its place. Its PersistentVolume was set to Retain: make it available again (remove spec.claimRef.uid) and create the claim with spec.volumeName and the labels %s=%s and %s=%s",
+		s.namespace, claim, v1alpha1.LabelTenant, s.name, v1alpha1.LabelInstance, s.instanceID)
+	// A claim that is made without our labels wakes nobody.
+	lost.retry = conflictRetry
+	return lost
+}
+
+// retainVolumes sets the volumes behind the claims to Retain: with the usual Delete, a deleted claim would take
+// the data along.
+func (r *Reconciler) retainVolumes(ctx context.Context, s *scope) error {
+	var errs []error
+	for _, claim := range s.observed.claims {
+		if claim.Spec.VolumeName != "" && claim.Status.Phase == corev1.ClaimBound {
+			errs = append(errs, r.retainVolume(ctx, s, claim))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (r *Reconciler) retainVolume(ctx context.Context, s *scope, claim *corev1.PersistentVolumeClaim) error {
+	volume := &corev1.PersistentVolume{}
+	err := r.client.Get(ctx, types.NamespacedName{Name: claim.Spec.VolumeName}, volume)
+	if apierrors.IsNotFound(err) {
+		return nil // The volume's own event brings us back.
+	}
+	if err != nil {
+		return fmt.Errorf("reading PersistentVolume %s: %w", claim.Spec.VolumeName, err)
+	}
+	if !holds(volume, claim) || volume.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain {
+		return nil
+	}
+	before := volume.DeepCopy()
+	volume.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.client.Patch(ctx, volume, patch, client.FieldOwner(meta.FieldOwner)); err != nil {
+		return fmt.Errorf("setting PersistentVolume %s to Retain: %w", volume.Name, err)
+	}
+	s.written = append(s.written, "PersistentVolume/"+volume.Name)
+	return nil
+}
+
+// holds reports whether a volume is bound to exactly this claim, not to an earlier one of the same name.
+func holds(volume *corev1.PersistentVolume, claim *corev1.PersistentVolumeClaim) bool {
+	ref := volume.Spec.ClaimRef
+	return ref != nil && ref.Namespace == claim.Namespace && ref.Name == claim.Name && ref.UID == claim.UID
+}
