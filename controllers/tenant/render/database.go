@@ -21,6 +21,8 @@ const (
 	// begin it again.
 	recoverySeconds = 3600
 	startupPeriod   = 2
+	// rolloutHistory is how many of its own revisions Kubernetes keeps; Freehold keeps a tenant's.
+	rolloutHistory = 2
 )
 
 // database is PostgreSQL: one pod on a volume that Freehold names itself. Pods are managed in parallel, because an
@@ -48,6 +50,7 @@ func statefulSet(in Inputs, name, service, component string, template *corev1ac.
 		WithSpec(appsv1ac.StatefulSetSpec().
 			WithServiceName(service).
 			WithPodManagementPolicy(appsv1.ParallelPodManagement).
+			WithRevisionHistoryLimit(rolloutHistory).
 			WithUpdateStrategy(appsv1ac.StatefulSetUpdateStrategy().WithType(appsv1.RollingUpdateStatefulSetStrategyType)).
 			WithSelector(metav1ac.LabelSelector().WithMatchLabels(selectorLabels(in, component))).
 			WithTemplate(template))

@@ -36,6 +36,7 @@ func edge(in Inputs, config string) *appsv1ac.DeploymentApplyConfiguration {
 		WithMaxSurge(intstr.FromInt32(1)).WithMaxUnavailable(intstr.FromInt32(0))
 	return appsv1ac.Deployment(meta.EdgeDeployment, namespaceOf(in)).WithLabels(labels(in, meta.ComponentEdge)).
 		WithSpec(appsv1ac.DeploymentSpec().
+			WithRevisionHistoryLimit(rolloutHistory).
 			WithStrategy(appsv1ac.DeploymentStrategy().
 				WithType(appsv1.RollingUpdateDeploymentStrategyType).WithRollingUpdate(rolling)).
 			WithSelector(metav1ac.LabelSelector().WithMatchLabels(selectorLabels(in, meta.ComponentEdge))).

@@ -3,7 +3,6 @@
 package render
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -32,7 +31,7 @@ func namespace(in Inputs) *corev1ac.NamespaceApplyConfiguration {
 	}
 	made := corev1ac.Namespace(namespaceOf(in)).WithLabels(all)
 	if len(annotations) > 0 {
-		made.WithAnnotations(maps.Clone(annotations))
+		made.WithAnnotations(annotations)
 	}
 	return made
 }

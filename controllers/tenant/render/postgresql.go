@@ -155,21 +155,21 @@ func kilobytes(bytes int64) string { return strconv.FormatInt(bytes/kib, 10) + "
 // application's role to its own database by TLS and SCRAM, and nobody else. The first line that fits decides.
 func hbaConf(database, user string) string {
 	return fmt.Sprintf(`# Written by Freehold; changed only by a new revision.
-# TYPE   DATABASE  USER  ADDRESS    METHOD
-local    postgres  postgres         peer
-local    all       %s               peer map=%s
-local    all       all              reject
-hostssl  "%s"      "%s"  0.0.0.0/0  scram-sha-256
-hostssl  "%s"      "%s"  ::/0       scram-sha-256
-host     all          all  all  reject
-host     replication  all  all  reject
+# TYPE DATABASE USER [ADDRESS] METHOD
+local postgres postgres peer
+local all %s peer map=%s
+local all all reject
+hostssl "%s" "%s" 0.0.0.0/0 scram-sha-256
+hostssl "%s" "%s" ::/0 scram-sha-256
+host all all all reject
+host replication all all reject
 `, meta.MonitorRole, meta.IdentMap, database, user, database, user)
 }
 
 // identConf lets the user that the server runs as, and no other, be the monitor role.
 func identConf() string {
 	return fmt.Sprintf(`# Written by Freehold; changed only by a new revision.
-# MAP  SYSTEM-USERNAME  PG-USERNAME
-%s     postgres         %s
+# MAP SYSTEM-USERNAME PG-USERNAME
+%s postgres %s
 `, meta.IdentMap, meta.MonitorRole)
 }

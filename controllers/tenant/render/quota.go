@@ -4,6 +4,7 @@ package render
 
 import (
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -67,14 +68,7 @@ func joinKeys(list corev1.ResourceList) string {
 		names = append(names, string(name))
 	}
 	slices.Sort(names)
-	text := ""
-	for i, name := range names {
-		if i > 0 {
-			text += ", "
-		}
-		text += name
-	}
-	return text
+	return strings.Join(names, ", ")
 }
 
 // instanceDemand is the most that the instance's pods may count for at one moment of an update. The StatefulSets

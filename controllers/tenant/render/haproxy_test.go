@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package render_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
+	"github.com/freehold-dev/freehold/controllers/tenant/render"
+)
+
+// haproxyProgram is a real HAProxy of at least version 3.0.
+func haproxyProgram(t *testing.T) string {
+	t.Helper()
+	return needed(t, "FREEHOLD_HAPROXY", "the path of a haproxy program, version 3.0 or newer")
+}
+
+// needed is the value of an environment variable that names a real program; without it the test is skipped, but
+// fails in continuous integration.
+func needed(t *testing.T, variable, what string) string {
+	t.Helper()
+	value := os.Getenv(variable)
+	if value == "" {
+		message := variable + " is not set: it shall be " + what + "; `make test` as root sets it"
+		if os.Getenv("CI") == "true" {
+			t.Fatal(message)
+		}
+		t.Skip(message)
+	}
+	return value
+}
+
+func TestHAProxyTakesItsConfigurationWithoutAWarning(t *testing.T) {
+	program := haproxyProgram(t)
+	closed := miniflux()
+	closed.Tenant.Spec.Network.Access = v1alpha1.AccessClosed
+	for name, in := range map[string]render.Inputs{"miniflux": miniflux(), "dex": dex(), "closed": closed} {
+		t.Run(name, func(t *testing.T) {
+			config := layOut(t, in)
+			said, err := exec.Command(program, "-c", "-dW", "-V", "-f", config).CombinedOutput()
+			if err != nil || !strings.Contains(string(said), "Configuration file is valid") {
+				t.Errorf("HAProxy refuses the configuration: %v\n%s", err, said)
+			}
+		})
+	}
+}
+
+func TestHAProxyCheckCanFail(t *testing.T) {
+	program := haproxyProgram(t)
+	config := layOut(t, miniflux())
+	text := read(t, config)
+	write(t, config, strings.Replace(text, "http-request", "http-reqest", 1))
+	if said, err := exec.Command(program, "-c", "-f", config).CombinedOutput(); err == nil {
+		t.Errorf("HAProxy takes a configuration with a misspelt directive:\n%s", said)
+	}
+}
+
+// layOut writes everything that the gate's pod mounts below a folder and returns the path of haproxy.cfg, with the
+// paths in it moved there.
+func layOut(t *testing.T, in render.Inputs) string {
+	t.Helper()
+	root := t.TempDir()
+	for _, config := range mustLive(t, in).ConfigMaps {
+		if *config.Name == meta.EdgeListsConfigMap {
+			for key, text := range config.Data {
+				write(t, root+meta.ListsDir+"/"+key, text)
+			}
+		}
+	}
+	certificate, key := selfSigned(t, string(in.Tenant.Spec.Hostnames[0]))
+	write(t, root+meta.TLSDir+"/"+meta.KeyTLSCert, certificate)
+	write(t, root+meta.TLSDir+"/"+meta.KeyTLSKey, key)
+	write(t, root+meta.TrustDir+"/"+meta.KeyCACert, certificate)
+	write(t, root+meta.HAProxyRunDir+"/.keep", "")
+	path := root + meta.ConfigDir + "/" + meta.KeyHAProxyConf
+	text := haproxyConf(t, in)
+	for _, folder := range []string{"/etc/freehold", meta.HAProxyRunDir} {
+		text = strings.ReplaceAll(text, folder, root+folder)
+	}
+	write(t, path, text)
+	return path
+}
+
+func haproxyConf(t testing.TB, in render.Inputs) string {
+	t.Helper()
+	return revisionFile(t, mustRevision(t, in), meta.KeyHAProxyConf)
+}
+
+// revisionFile is the content of a configuration file of a revision.
+func revisionFile(t testing.TB, revision *render.Revision, key string) string {
+	t.Helper()
+	for _, config := range revision.ConfigMaps {
+		if text, is := config.Data[key]; is {
+			return text
+		}
+	}
+	t.Fatalf("no ConfigMap of the revision has the key %s", key)
+	return ""
+}
+
+func selfSigned(t *testing.T, name string) (certificate, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"},
+		DNSNames: []string{name}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
+		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
