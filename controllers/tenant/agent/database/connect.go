@@ -30,6 +30,11 @@ func (c Config) connect(ctx context.Context, role string, timeout time.Duration)
 		"application_name": "freehold", "search_path": "pg_catalog",
 		"statement_timeout": fmt.Sprint(timeout.Milliseconds()), "lock_timeout": fmt.Sprint(timeout.Milliseconds()),
 	}
+	if role == superuser {
+		// Verifiers of passwords stay out of the log, however much the class lets the server log.
+		config.RuntimeParams["log_statement"], config.RuntimeParams["log_min_error_statement"] = "none", "panic"
+		config.RuntimeParams["log_min_duration_statement"], config.RuntimeParams["log_min_duration_sample"] = "-1", "-1"
+	}
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the local server: %w", err)
