@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package install_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+func TestEverythingPassesStrictDryRun(t *testing.T) {
+	for way, objects := range map[string][]*unstructured.Unstructured{"chart": chart, "kustomization": kustomization, "samples": samples} {
+		if len(objects) < 3 {
+			t.Fatalf("%s: only %d objects were rendered", way, len(objects))
+		}
+		for _, object := range objects {
+			t.Run(way+" "+nameOf(object), func(t *testing.T) {
+				text, err := object.MarshalJSON()
+				if err != nil {
+					t.Fatal(err)
+				}
+				err = admin.Patch(context.Background(), object.DeepCopy(), client.RawPatch(types.ApplyPatchType, text), client.DryRunAll,
+					client.FieldOwner("test"), client.ForceOwnership, client.FieldValidation("Strict"))
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+}
+
+// The chart and the kustomization give the operator the same rights, flags and surroundings. Only the namespace
+// itself is the kustomization's alone (Helm makes it), and labels and annotations for people and for Helm differ.
+func TestChartAndKustomizationInstallTheSame(t *testing.T) {
+	fromChart, fromKustomization := byName(chart), byName(kustomization)
+	delete(fromKustomization, "Namespace /"+operatorNamespace)
+	for name, want := range fromKustomization {
+		got, there := fromChart[name]
+		if !there {
+			t.Errorf("the chart lacks %s", name)
+			continue
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s differs (- kustomization, + chart):\n%s", name, diff)
+		}
+	}
+	for name := range fromChart {
+		if _, there := fromKustomization[name]; !there {
+			t.Errorf("the kustomization lacks %s", name)
+		}
+	}
+}
+
+func byName(objects []*unstructured.Unstructured) map[string]map[string]any {
+	all := map[string]map[string]any{}
+	for _, object := range objects {
+		same := object.DeepCopy()
+		same.SetLabels(nil)
+		annotations := same.GetAnnotations()
+		delete(annotations, "helm.sh/resource-policy")
+		same.SetAnnotations(annotations)
+		all[nameOf(same)] = same.Object
+	}
+	return all
+}
+
+func TestUninstallKeepsTheCRDs(t *testing.T) {
+	kept := 0
+	for _, object := range chart {
+		if object.GetKind() != "CustomResourceDefinition" {
+			continue
+		}
+		kept++
+		if object.GetAnnotations()["helm.sh/resource-policy"] != "keep" {
+			t.Errorf("helm uninstall would delete %s, and with it every Tenant", object.GetName())
+		}
+	}
+	if kept != 2 {
+		t.Errorf("the chart has %d CRDs, expected those of Tenant and TenantClass", kept)
+	}
+}
+
+func TestChartInAnotherNamespace(t *testing.T) {
+	objects, err := helm("elsewhere")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range objects {
+		text, err := object.MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(text), operatorNamespace) {
+			t.Errorf("%s still speaks of %s", nameOf(object), operatorNamespace)
+		}
+	}
+}
+
+func TestChartValuesReachTheOperator(t *testing.T) {
+	objects, err := helm(operatorNamespace, "--set", strings.Join([]string{
+		"replicas=2", "images.manager.tag=sha256:" + strings.Repeat("0", 64), "images.postgres.repository=localhost/freehold-postgres", "images.postgres.tag=dev",
+		"images.edge.repository=localhost/freehold-edge", "images.edge.tag=dev", "images.pullPolicy=Never", "cluster.domain=example.internal",
+		`cluster.networks={10.244.0.0/16,10.96.0.0/16}`, "dns.namespace=dns", "auditInterval=30s",
+		"dns.addresses={169.254.20.10/32}", "metrics.port=9090", "healthPort=9091", "extraArgs={--verbose}",
+	}, ","), "--set-json", `dns.podLabels={"k8s-app":null,"b":"2","a":"1"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	deployment := byName(objects)["Deployment "+operatorNamespace+"/freehold-manager"]
+	if replicas := field[float64](t, deployment, "spec", "replicas"); replicas != 2 {
+		t.Errorf("replicas: %v", replicas)
+	}
+	container := field[[]any](t, deployment, "spec", "template", "spec", "containers")[0].(map[string]any)
+	if image := container["image"]; image != "ghcr.io/freehold-dev/freehold-manager@sha256:"+strings.Repeat("0", 64) {
+		t.Errorf("image: %s", image)
+	}
+	want := []any{
+		"manager", "--cluster-domain=example.internal", "--cluster-networks=10.244.0.0/16,10.96.0.0/16", "--dns-namespace=dns", "--dns-pod-labels=a=1,b=2",
+		"--dns-addresses=169.254.20.10/32", "--postgres-image=localhost/freehold-postgres:dev", "--edge-image=localhost/freehold-edge:dev",
+		"--image-pull-policy=Never", "--tenant-cluster-role=freehold-tenant", "--audit-interval=30s", "--leader-elect", "--metrics-bind-address=:9090",
+		"--health-probe-bind-address=:9091", "--verbose",
+	}
+	if diff := cmp.Diff(want, container["args"]); diff != "" {
+		t.Errorf("arguments (- wanted, + got):\n%s", diff)
+	}
+}
+
+func TestChartRefusesWrongValues(t *testing.T) {
+	for setting, complaint := range map[string]string{
+		"cluster.networks=null":              "networks",
+		`cluster.networks={}`:                "networks",
+		`cluster.networks={2001:db8\:\:/32}`: "networks",
+		"cluster.network={10.0.0.0/8}":       "network",
+		"images.pullPolicy=Sometimes":        "pullPolicy",
+		"metrics.port=443":                   "port",
+		"auditInterval=soon":                 "auditInterval",
+		"replicas=many":                      "replicas",
+		"dns.namespace=":                     "namespace",
+	} {
+		t.Run(setting, func(t *testing.T) {
+			if _, err := helm(operatorNamespace, "--set", setting); err == nil || !strings.Contains(err.Error(), complaint) {
+				t.Errorf("expected a refusal that names %s, got: %v", complaint, err)
+			}
+		})
+	}
+}
+
+// The operator's pods obey the Pod Security Standard that its namespace enforces, and cannot write their root.
+func TestOperatorPodIsRestricted(t *testing.T) {
+	namespace := byNameWithLabels(t, "Namespace", operatorNamespace)
+	if level := namespace.GetLabels()["pod-security.kubernetes.io/enforce"]; level != "restricted" {
+		t.Errorf("the namespace enforces %q", level)
+	}
+	deployment := byName(kustomization)["Deployment "+operatorNamespace+"/freehold-manager"]
+	container := field[[]any](t, deployment, "spec", "template", "spec", "containers")[0].(map[string]any)
+	if readOnly := field[bool](t, container, "securityContext", "readOnlyRootFilesystem"); !readOnly {
+		t.Error("the root file system is writable")
+	}
+	if dropped := field[[]any](t, container, "securityContext", "capabilities", "drop"); !slices.Contains(dropped, any("ALL")) {
+		t.Errorf("capabilities dropped: %v", dropped)
+	}
+}
+
+func byNameWithLabels(t *testing.T, kind, name string) *unstructured.Unstructured {
+	t.Helper()
+	for _, object := range kustomization {
+		if object.GetKind() == kind && object.GetName() == name {
+			return object
+		}
+	}
+	t.Fatalf("the kustomization has no %s %s", kind, name)
+	return nil
+}
+
+func field[T any](t *testing.T, object map[string]any, path ...string) T {
+	t.Helper()
+	value, _, err := unstructured.NestedFieldNoCopy(object, path...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	typed, ok := value.(T)
+	if !ok {
+		t.Fatalf("%s is %v (%s)", strings.Join(path, "."), value, fmt.Sprintf("%T", value))
+	}
+	return typed
+}
