@@ -68,13 +68,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		forgetConditions(request.Name)
 		return reconcile.Result{}, nil
 	}
-	err = r.guardCRD(ctx)
-	switch {
-	case err != nil:
-	case !s.tenant.DeletionTimestamp.IsZero():
-		err = r.delete(ctx, s)
-	default:
+	if s.tenant.DeletionTimestamp.IsZero() {
 		err = r.converge(ctx, s)
+	} else {
+		err = r.delete(ctx, s)
 	}
 	return r.finish(ctx, s, err)
 }
@@ -83,6 +80,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 // What may fail without stopping it is noted with scope.failed.
 func (r *Reconciler) converge(ctx context.Context, s *scope) error {
 	for _, step := range []func(context.Context, *scope) error{
+		r.guardCRD,
 		r.observe,
 		r.identify,
 		r.conflicts,
@@ -106,10 +104,14 @@ func (r *Reconciler) converge(ctx context.Context, s *scope) error {
 
 // guardCRD refuses to do anything while the CustomResourceDefinition is being deleted: that sends a deletion to every
 // Tenant, and nobody who removes a definition means to stop every customer.
-func (r *Reconciler) guardCRD(ctx context.Context) error {
+func (r *Reconciler) guardCRD(ctx context.Context, s *scope) error {
+	reader := client.Reader(r.client)
+	if !s.tenant.DeletionTimestamp.IsZero() {
+		reader = r.api // The news of the Tenant's deletion may overtake that of the definition's.
+	}
 	crd := &metav1.PartialObjectMetadata{}
 	crd.SetGroupVersionKind(apiextensionsv1.SchemeGroupVersion.WithKind("CustomResourceDefinition"))
-	err := r.client.Get(ctx, types.NamespacedName{Name: CRDName}, crd)
+	err := reader.Get(ctx, types.NamespacedName{Name: CRDName}, crd)
 	if apierrors.IsNotFound(err) {
 		return nil // The cache is behind, or it has been replaced; Tenants can be read, so there is one.
 	}

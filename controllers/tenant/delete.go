@@ -25,6 +25,9 @@ func (r *Reconciler) delete(ctx context.Context, s *scope) error {
 	if !controllerutil.ContainsFinalizer(s.tenant, v1alpha1.Finalizer) {
 		return nil
 	}
+	if err := r.guardCRD(ctx, s); err != nil {
+		return err
+	}
 	if err := r.observe(ctx, s); err != nil {
 		return err
 	}

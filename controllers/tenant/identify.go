@@ -42,9 +42,6 @@ func (r *Reconciler) identify(ctx context.Context, s *scope) error {
 			return err
 		}
 	}
-	if s.adopted {
-		s.announce("Adopted", "took over the retained instance %s with its data", s.instanceID)
-	}
 	return nil
 }
 

@@ -20,6 +20,9 @@ func (r *Reconciler) ground(ctx context.Context, s *scope) error {
 	if _, err := do(ctx, r, s, apply.Namespace, s.observed.namespace, o.Namespace, apply.Adopting()); err != nil {
 		return err
 	}
+	if s.adopted {
+		s.announce("Adopted", "took over the retained instance %s with its data", s.instanceID)
+	}
 	_, err := do(ctx, r, s, apply.RoleBinding, s.observed.roleBindings[meta.OperatorRoleBinding], o.RoleBinding)
 	return err
 }
@@ -35,15 +38,9 @@ func (r *Reconciler) walls(ctx context.Context, s *scope) error {
 	)
 }
 
-// live applies what pods read and what stands before them, rendered anew if the Secrets step learned the trust. A
-// failure of one object does not hold up the others, nor the repair of the workloads.
+// live applies what pods read and what stands before them. A failure of one object does not hold up the others, nor
+// the repair of the workloads.
 func (r *Reconciler) live(ctx context.Context, s *scope) error {
-	if err := r.renderLive(s); err != nil {
-		return err
-	}
-	if err := r.guardVolumes(ctx, s); err != nil {
-		return err
-	}
 	o := s.objects
 	s.failed(each(ctx, r, s, apply.ConfigMap, s.observed.configMaps, o.ConfigMaps))
 	s.failed(each(ctx, r, s, apply.Service, s.observed.services, o.Services))

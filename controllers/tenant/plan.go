@@ -14,7 +14,7 @@ import (
 )
 
 // plan fills scope.inputs and scope.objects: what the live objects shall be, as far as it is known before the Secrets.
-func (r *Reconciler) plan(_ context.Context, s *scope) error {
+func (r *Reconciler) plan(ctx context.Context, s *scope) error {
 	class := s.observed.class
 	initialized := initialized(s.observed)
 	s.inputs = render.Inputs{
@@ -24,10 +24,16 @@ func (r *Reconciler) plan(_ context.Context, s *scope) error {
 		BoundClaims: boundClaims(s.observed.namespace, s.observed.claims, initialized),
 		Claims:      maps.Clone(s.observed.claims),
 	}
+	if live := s.observed.configMaps[meta.TrustConfigMap]; live != nil {
+		s.inputs.TrustBundle, s.inputs.SecretsHash = live.Data[meta.KeyCACert], live.Annotations[meta.AnnotationSecretsHash]
+	}
 	if s.running != nil {
 		s.inputs.Running = s.running.content
 	}
 	if err := r.renderLive(s); err != nil {
+		return err
+	}
+	if err := r.guardVolumes(ctx, s); err != nil {
 		return err
 	}
 	s.auditDue = r.audits.due(s.instanceID, s.now, r.auditInterval(s))

@@ -60,9 +60,9 @@ func (r *Reconciler) recover(ctx context.Context, s *scope, shown mark) (*stored
 		return nil, err
 	}
 	if content == nil || content.Hash() != shown.hash {
-		return nil, stall(v1alpha1.ReasonRevisionLost,
+		return nil, &stallError{reason: v1alpha1.ReasonRevisionLost, retry: conflictRetry, message: fmt.Sprintf(
 			"revision %d (%s) runs, but its ControllerRevision is gone and the workloads are not complete enough to rebuild it: they are left as they are; restore ControllerRevision %s/%s from a backup",
-			shown.number, shown.hash, s.namespace, meta.RevisionName(shown.number))
+			shown.number, shown.hash, s.namespace, meta.RevisionName(shown.number))}
 	}
 	s.announce("RevisionRebuilt", "the ControllerRevision of running revision %d was gone; it was rebuilt from the workloads", shown.number)
 	return r.createRevision(ctx, s, shown.number, content)
@@ -151,7 +151,7 @@ func (r *Reconciler) revise(ctx context.Context, s *scope) error {
 			return err
 		}
 	}
-	s.update = state
+	s.update = &state
 	if state.pending != "" {
 		s.update.changes = describeChanges(s.running.content, today)
 	}

@@ -37,17 +37,17 @@ type scope struct {
 	// adopted is true if the pass takes retained data over. Filled by identify.
 	adopted bool
 
-	// inputs of rendering. Filled by plan, trust and hash by secrets, Running by revise.
+	// inputs of rendering. Filled by plan, trust and hash again by secrets.
 	inputs render.Inputs
-	// objects are the desired live objects. Filled by plan, again by live once the trust is known.
+	// objects are the desired live objects. Filled by plan, again by secrets once the trust is known.
 	objects *render.Objects
 	// auditDue says that the Secrets have to be looked at in this pass. Filled by plan.
 	auditDue bool
-	// running is the revision that the workloads are built from. Filled by plan from what is stored, by revise
+	// running is the revision that the workloads are built from. Filled by recall from what is stored, by revise
 	// when it makes the next one.
 	running *storedRevision
-	// update is what today's rendering says beside what runs. Filled by revise.
-	update updateState
+	// update is what today's rendering says beside what runs; nil until it was decided. Filled by revise.
+	update *updateState
 
 	// written are the objects that this pass changed, for events. Filled by apply and prune.
 	written []string

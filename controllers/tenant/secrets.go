@@ -63,19 +63,14 @@ func generatedNames(class *v1alpha1.TenantClass) []string {
 	return slices.Compact(names)
 }
 
-// secrets makes the tenant's Secrets be what they shall, if they have to be looked at. It fills the trust and the
-// hash of scope.inputs.
+// secrets makes the tenant's Secrets be what they shall, if they have to be looked at. What plan assumed of the trust
+// holds otherwise.
 func (r *Reconciler) secrets(ctx context.Context, s *scope) error {
-	trust, stamp := "", ""
-	if live := s.observed.configMaps[meta.TrustConfigMap]; live != nil {
-		trust, stamp = live.Data[meta.KeyCACert], live.Annotations[meta.AnnotationSecretsHash]
-	}
-	hash, err := secretsHash(s, trust)
+	hash, err := secretsHash(s, s.inputs.TrustBundle)
 	if err != nil {
 		return err
 	}
-	s.inputs.TrustBundle, s.inputs.SecretsHash = trust, hash
-	changed := trust == "" || stamp != hash
+	changed := s.inputs.TrustBundle == "" || s.inputs.SecretsHash != hash
 	if !changed && !s.auditDue {
 		return nil
 	}
@@ -87,9 +82,14 @@ func (r *Reconciler) secrets(ctx context.Context, s *scope) error {
 		return err
 	}
 	s.inputs.TrustBundle = string(safe.authority.CertPEM)
-	s.inputs.SecretsHash, err = secretsHash(s, s.inputs.TrustBundle)
+	if s.inputs.SecretsHash, err = secretsHash(s, s.inputs.TrustBundle); err != nil {
+		return err
+	}
 	r.audits.done(s.instanceID, s.now, r.auditInterval(s))
-	return err
+	if err := r.renderLive(s); err != nil {
+		return err
+	}
+	return r.guardVolumes(ctx, s)
 }
 
 // makeSecrets looks at every Secret and mends what is not as it shall be.

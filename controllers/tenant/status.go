@@ -134,8 +134,8 @@ func setReady(s *scope, end outcome) {
 }
 
 // setUpdatePending: would today's Tenant, class and operator make another revision?
-func setUpdatePending(s *scope, end outcome) {
-	if s.running == nil || end.stalled != nil && s.update == (updateState{}) || end.failure != nil || end.waiting != nil || !s.tenant.DeletionTimestamp.IsZero() {
+func setUpdatePending(s *scope, _ outcome) {
+	if s.update == nil {
 		return // It was not decided in this pass: what was known stays.
 	}
 	s.tenant.Status.Revision.PendingHash = s.update.pending

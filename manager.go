@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/freehold-dev/freehold/controllers"
+	"github.com/freehold-dev/freehold/controllers/tenant"
+	"github.com/freehold-dev/freehold/controllers/tenant/render"
+)
+
+// managerFlags are the flags of `freehold manager`.
+type managerFlags struct {
+	clusterDomain     string
+	clusterNetworks   []string
+	dnsNamespace      string
+	dnsPodLabels      map[string]string
+	dnsAddresses      []string
+	databaseImage     string
+	edgeImage         string
+	pullPolicy        string
+	tenantClusterRole string
+	auditInterval     time.Duration
+	concurrency       int
+	leaderElect       bool
+	metricsAddress    string
+	metricsSecure     bool
+	probeAddress      string
+	development       bool
+}
+
+func managerCommand() *cobra.Command {
+	var f managerFlags
+	cmd := &cobra.Command{
+		Use:   "manager",
+		Short: "Run the operator",
+		Long: `Run the operator. Its own namespace and service account come from the environment variables POD_NAMESPACE
+and SERVICE_ACCOUNT, which the Deployment sets through the downward API.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return runManager(ctrl.SetupSignalHandler(), f) },
+	}
+	f.bind(cmd.Flags())
+	return cmd
+}
+
+func (f *managerFlags) bind(flags *pflag.FlagSet) {
+	flags.StringVar(&f.clusterDomain, "cluster-domain", "cluster.local", "domain that ends the cluster's DNS names")
+	flags.StringSliceVar(&f.clusterNetworks, "cluster-networks", nil, "networks (CIDR) of pods, services and nodes: no tenant's application may connect to them, and nothing in them is a client of a gate")
+	flags.StringVar(&f.dnsNamespace, "dns-namespace", "kube-system", "namespace of the pods that answer DNS queries")
+	flags.StringToStringVar(&f.dnsPodLabels, "dns-pod-labels", map[string]string{"k8s-app": "kube-dns"}, "labels of the pods that answer DNS queries")
+	flags.StringSliceVar(&f.dnsAddresses, "dns-addresses", nil, "addresses or networks that answer DNS queries beside those pods, such as a node-local cache")
+	flags.StringVar(&f.databaseImage, "postgres-image", "", "image of the database, for classes that name none (required)")
+	flags.StringVar(&f.edgeImage, "edge-image", "", "image of the gate, for classes that name none (required)")
+	flags.StringVar(&f.pullPolicy, "image-pull-policy", string(corev1.PullIfNotPresent), "pull policy of both: Always, IfNotPresent or Never")
+	flags.StringVar(&f.tenantClusterRole, "tenant-cluster-role", "freehold-tenant", "ClusterRole that the operator binds itself to in each tenant's namespace")
+	flags.DurationVar(&f.auditInterval, "audit-interval", 10*time.Minute, "how often each tenant's Secrets are looked at")
+	flags.IntVar(&f.concurrency, "concurrency", 8, "how many Tenants are worked on at a time")
+	flags.BoolVar(&f.leaderElect, "leader-elect", false, "let only one of several operators work")
+	flags.StringVar(&f.metricsAddress, "metrics-bind-address", ":8080", "address of the metrics; 0 turns them off")
+	flags.BoolVar(&f.metricsSecure, "metrics-secure", true, "serve metrics by TLS and only to clients that the API server lets read them")
+	flags.StringVar(&f.probeAddress, "health-probe-bind-address", ":8081", "address of the health endpoints /healthz and /readyz")
+	flags.BoolVar(&f.development, "development", false, "log for people instead of machines")
+}
+
+// runManager runs until the context ends.
+func runManager(ctx context.Context, f managerFlags) error {
+	ctrl.SetLogger(zap.New(zap.UseDevMode(f.development)))
+	options, err := f.options(os.Getenv("POD_NAMESPACE"), os.Getenv("SERVICE_ACCOUNT"))
+	if err != nil {
+		return err
+	}
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("finding the API server: %w", err)
+	}
+	mgr, err := newManager(config, f, options.Tenant.Facts.OperatorNamespace)
+	if err != nil {
+		return err
+	}
+	if err := controllers.Setup(mgr, options); err != nil {
+		return err
+	}
+	ctrl.Log.Info("starting", "version", version())
+	return mgr.Start(ctx)
+}
+
+func newManager(config *rest.Config, f managerFlags, namespace string) (manager.Manager, error) {
+	// The API server's own fairness paces us better than a fixed rate could.
+	config.QPS, config.Burst = -1, -1
+	metrics := metricsserver.Options{BindAddress: f.metricsAddress}
+	if f.metricsSecure {
+		metrics.SecureServing = true
+		metrics.FilterProvider = filters.WithAuthenticationAndAuthorization
+	}
+	clients := controllers.ClientOptions()
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme:                        controllers.Scheme(),
+		Cache:                         controllers.CacheOptions(),
+		Client:                        clients,
+		Metrics:                       metrics,
+		HealthProbeBindAddress:        f.probeAddress,
+		LeaderElection:                f.leaderElect,
+		LeaderElectionID:              "manager.freehold.dev",
+		LeaderElectionNamespace:       namespace,
+		LeaderElectionReleaseOnCancel: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the manager: %w", err)
+	}
+	return mgr, errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ping", healthz.Ping))
+}
+
+// options checks the flags and turns them into what the controllers want.
+func (f managerFlags) options(namespace, serviceAccount string) (controllers.Options, error) {
+	var errs []error
+	required := func(name, value string) {
+		if value == "" {
+			errs = append(errs, fmt.Errorf("%s must be set", name))
+		}
+	}
+	required("the environment variable POD_NAMESPACE", namespace)
+	required("the environment variable SERVICE_ACCOUNT", serviceAccount)
+	required("--postgres-image", f.databaseImage)
+	required("--edge-image", f.edgeImage)
+	networks, err := prefixes("--cluster-networks", f.clusterNetworks)
+	errs = append(errs, err)
+	if len(networks) == 0 && err == nil {
+		errs = append(errs, errors.New("--cluster-networks must name the networks of pods, services and nodes"))
+	}
+	resolvers, err := prefixes("--dns-addresses", f.dnsAddresses)
+	errs = append(errs, err)
+	policy := corev1.PullPolicy(f.pullPolicy)
+	if policy != corev1.PullAlways && policy != corev1.PullIfNotPresent && policy != corev1.PullNever {
+		errs = append(errs, fmt.Errorf("--image-pull-policy=%s is none of Always, IfNotPresent and Never", f.pullPolicy))
+	}
+	return controllers.Options{
+		Concurrency: f.concurrency,
+		Tenant: tenant.Options{
+			AuditInterval: f.auditInterval,
+			Images:        render.Images{Database: f.databaseImage, Edge: f.edgeImage, PullPolicy: policy},
+			Facts: render.Facts{
+				ClusterDomain: f.clusterDomain, ClusterNetworks: networks,
+				DNSNamespace: f.dnsNamespace, DNSPodLabels: f.dnsPodLabels, DNSAddresses: resolvers,
+				OperatorNamespace: namespace, OperatorServiceAccount: serviceAccount, TenantClusterRole: f.tenantClusterRole,
+			},
+		},
+	}, errors.Join(errs...)
+}
+
+// prefixes reads networks in CIDR notation; a bare address is a network of one.
+func prefixes(flag string, values []string) ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, value := range values {
+		if address, err := netip.ParseAddr(value); err == nil {
+			out = append(out, netip.PrefixFrom(address, address.BitLen()))
+			continue
+		}
+		prefix, err := netip.ParsePrefix(value)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %q is neither an address nor a network such as 10.0.0.0/8", flag, value)
+		}
+		out = append(out, prefix.Masked())
+	}
+	return out, nil
+}
