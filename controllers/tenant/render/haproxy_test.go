@@ -49,6 +49,7 @@ func TestHAProxyTakesItsConfigurationWithoutAWarning(t *testing.T) {
 	closed.Tenant.Spec.Network.Access = v1alpha1.AccessClosed
 	for name, in := range map[string]render.Inputs{"miniflux": miniflux(), "dex": dex(), "closed": closed} {
 		t.Run(name, func(t *testing.T) {
+			in.TrustBundle, _ = selfSigned(t, "authority")
 			config := layOut(t, in)
 			said, err := exec.Command(program, "-c", "-dW", "-V", "-f", config).CombinedOutput()
 			if err != nil || !strings.Contains(string(said), "Configuration file is valid") {
@@ -72,18 +73,18 @@ func TestHAProxyCheckCanFail(t *testing.T) {
 // paths in it moved there.
 func layOut(t *testing.T, in render.Inputs) string {
 	t.Helper()
-	root := t.TempDir()
+	root := shortTempDir(t)
 	for _, config := range mustLive(t, in).ConfigMaps {
-		if *config.Name == meta.EdgeListsConfigMap {
-			for key, text := range config.Data {
-				write(t, root+meta.ListsDir+"/"+key, text)
+		folder := map[string]string{meta.EdgeListsConfigMap: meta.ListsDir, meta.TrustConfigMap: meta.TrustDir}[*config.Name]
+		for key, text := range config.Data {
+			if folder != "" {
+				write(t, root+folder+"/"+key, text)
 			}
 		}
 	}
 	certificate, key := selfSigned(t, string(in.Tenant.Spec.Hostnames[0]))
 	write(t, root+meta.TLSDir+"/"+meta.KeyTLSCert, certificate)
 	write(t, root+meta.TLSDir+"/"+meta.KeyTLSKey, key)
-	write(t, root+meta.TrustDir+"/"+meta.KeyCACert, certificate)
 	write(t, root+meta.HAProxyRunDir+"/.keep", "")
 	path := root + meta.ConfigDir + "/" + meta.KeyHAProxyConf
 	text := haproxyConf(t, in)
@@ -92,6 +93,18 @@ func layOut(t *testing.T, in render.Inputs) string {
 	}
 	write(t, path, text)
 	return path
+}
+
+// shortTempDir is a temporary folder without the test's name in it: paths of sockets are bounded, and HAProxy reads
+// a comma in one as the end of an address.
+func shortTempDir(t *testing.T) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "render")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	return folder
 }
 
 func haproxyConf(t testing.TB, in render.Inputs) string {

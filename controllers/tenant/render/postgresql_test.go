@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package render_test
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/utils/ptr"
+
+	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
+	"github.com/freehold-dev/freehold/controllers/tenant/render"
+)
+
+// askServer starts a real PostgreSQL 17 with the rendered files, out of an unpacked root file system and in a mount
+// namespace of its own, lets psql as the superuser answer $3, and stops it.
+const askServer = `
+root=$1 work=$2 sql=$3
+mount --rbind /dev "$root/dev"
+mount --bind "$work" "$root/mnt"
+exec chroot --userspec=999:999 "$root" /usr/bin/env PATH=/usr/lib/postgresql/17/bin:/usr/bin:/bin sh -ec '
+	initdb -D /mnt/data --username=postgres --auth=trust --data-checksums --no-sync >/mnt/initdb.log 2>&1
+	pg_ctl -D /mnt/data -w -t 60 -l /mnt/server.log -o "-c config_file=/mnt/etc/postgresql.conf" start >/mnt/start.log 2>&1 || { cat /mnt/start.log /mnt/server.log; exit 1; }
+	trap "pg_ctl -D /mnt/data -m fast stop >/dev/null" EXIT
+	psql -h /mnt/run -U postgres -d postgres -v ON_ERROR_STOP=1 -At -c "$1"
+' sh "$sql"
+`
+
+// server runs SQL on a PostgreSQL server that was started with what is rendered for in.
+func server(t *testing.T, in render.Inputs, sql string) string {
+	t.Helper()
+	root := needed(t, "FREEHOLD_POSTGRES_ROOT", "the unpacked root file system of an image with PostgreSQL 17")
+	if os.Geteuid() != 0 {
+		t.Skip("starting a server out of another root file system needs root")
+	}
+	work := shortTempDir(t)
+	revision := mustRevision(t, in)
+	for _, key := range []string{meta.KeyPostgreSQLConf, meta.KeyHBAConf, meta.KeyIdentConf} {
+		text := revisionFile(t, revision, key)
+		for from, to := range map[string]string{meta.ConfigDir: "/mnt/etc", meta.TLSDir: "/mnt/tls", meta.SocketDir: "/mnt/run"} {
+			text = strings.ReplaceAll(text, from, to)
+		}
+		write(t, work+"/etc/"+key, strings.ReplaceAll(text, "listen_addresses = '*'", "listen_addresses = ''"))
+	}
+	certificate, key := selfSigned(t, "db")
+	write(t, work+"/tls/"+meta.KeyTLSCert, certificate)
+	write(t, work+"/tls/"+meta.KeyTLSKey, key)
+	write(t, work+"/run/.keep", "")
+	own(t, work)
+	said, err := exec.Command("unshare", "--mount", "--propagation", "private", "sh", "-ec", askServer, "sh", root, work,
+		sql).CombinedOutput()
+	if err != nil {
+		t.Fatalf("PostgreSQL does not start or does not answer: %v\n%s", err, said)
+	}
+	return strings.TrimSpace(string(said))
+}
+
+// own gives the folder to the server's user, keys readable by nobody else.
+func own(t *testing.T, folder string) {
+	t.Helper()
+	if said, err := exec.Command("sh", "-ec", `chown -R 999:999 "$1"; chmod 0700 "$1"; chmod 0600 "$1"/tls/tls.key`, "sh", folder).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+}
+
+// problems are the lines of the configuration files that the server does not take as they stand.
+const problems = `
+SELECT 'postgresql.conf:' || sourceline || ' ' || name || ': ' || coalesce(error, 'overridden outside of the file')
+  FROM pg_file_settings f WHERE error IS NOT NULL OR (NOT applied AND seqno = (SELECT max(seqno) FROM pg_file_settings g WHERE g.name = f.name))
+UNION ALL SELECT 'pg_hba.conf:' || line_number || ' ' || error FROM pg_hba_file_rules WHERE error IS NOT NULL
+UNION ALL SELECT 'pg_ident.conf:' || line_number || ' ' || error FROM pg_ident_file_mappings WHERE error IS NOT NULL
+UNION ALL SELECT 'pending: ' || name FROM pg_settings WHERE pending_restart`
+
+func TestPostgreSQLTakesEverySetting(t *testing.T) {
+	least := miniflux()
+	least.Class.Spec.Database.Compute = v1alpha1.Compute{CPU: ptr.To(resource.MustParse("50m")), Memory: ptr.To(resource.MustParse("64Mi"))}
+	every := miniflux()
+	every.Class.Spec.Database.Parameters = v1alpha1.PostgreSQLParameters{
+		"autovacuum_analyze_scale_factor": "0.05", "autovacuum_max_workers": "2", "autovacuum_naptime": "30s",
+		"autovacuum_vacuum_cost_limit": "500", "autovacuum_vacuum_scale_factor": "0.1", "checkpoint_timeout": "10min",
+		"deadlock_timeout": "2s", "default_statistics_target": "200", "default_text_search_config": "pg_catalog.simple",
+		"effective_cache_size": "300MB", "effective_io_concurrency": "100", "hash_mem_multiplier": "1.5",
+		"idle_in_transaction_session_timeout": "60s", "idle_session_timeout": "0", "jit": "on", "lock_timeout": "10s",
+		"log_lock_waits": "off", "log_min_duration_statement": "-1", "maintenance_work_mem": "20MB", "max_connections": "30",
+		"max_parallel_workers": "2", "max_parallel_workers_per_gather": "1", "max_wal_size": "256MB", "min_wal_size": "64MB",
+		"random_page_cost": "2.0", "shared_buffers": "64MB", "statement_timeout": "1min", "temp_file_limit": "1GB",
+		"timezone": "Europe/Vienna", "track_io_timing": "on", "wal_buffers": "4MB", "work_mem": "2MB",
+	}
+	for name, in := range map[string]render.Inputs{"miniflux": miniflux(), "dex": dex(), "least memory": least, "every parameter": every} {
+		t.Run(name, func(t *testing.T) {
+			if has := server(t, in, problems); has != "" {
+				t.Errorf("PostgreSQL does not take everything as it stands:\n%s", has)
+			}
+		})
+	}
+}
+
+func TestPostgreSQLCheckCanFail(t *testing.T) {
+	in := miniflux()
+	in.Class.Spec.Database.Parameters = v1alpha1.PostgreSQLParameters{"work_mem": "1kB"}
+	root := needed(t, "FREEHOLD_POSTGRES_ROOT", "the unpacked root file system of an image with PostgreSQL 17")
+	if os.Geteuid() != 0 {
+		t.Skip("starting a server out of another root file system needs root")
+	}
+	work := shortTempDir(t)
+	write(t, work+"/etc/"+meta.KeyPostgreSQLConf, revisionFile(t, mustRevision(t, in), meta.KeyPostgreSQLConf))
+	write(t, work+"/tls/"+meta.KeyTLSKey, "")
+	own(t, work)
+	if said, err := exec.Command("unshare", "--mount", "--propagation", "private", "sh", "-ec", askServer, "sh", root, work, "SELECT 1").CombinedOutput(); err == nil || !strings.Contains(string(said), "work_mem") {
+		t.Errorf("a work_mem that is too small goes unnoticed: %v\n%s", err, said)
+	}
+}
+
+func TestPostgreSQLRunsAsIntended(t *testing.T) {
+	has := server(t, dex(), `
+SELECT name || '=' || setting FROM pg_settings WHERE name IN ('timezone', 'TimeZone', 'max_connections',
+	'statement_timeout', 'ssl', 'password_encryption', 'fsync', 'data_checksums', 'allow_alter_system') ORDER BY lower(name);
+SELECT concat_ws(' ', type, database::text, user_name::text, address, auth_method, options::text) FROM pg_hba_file_rules ORDER BY rule_number`)
+	want := []string{
+		"allow_alter_system=off", "data_checksums=on", "fsync=on", "max_connections=50", "password_encryption=scram-sha-256",
+		"ssl=on", "statement_timeout=30000", "TimeZone=Europe/Vienna",
+		"local {postgres} {postgres} peer",
+		"local {all} {freehold_monitor} peer {map=freehold}",
+		"local {all} {all} reject",
+		"hostssl {dex} {dex_owner} 0.0.0.0 scram-sha-256",
+		"hostssl {dex} {dex_owner} :: scram-sha-256",
+		"host {all} {all} all reject",
+		"host {replication} {all} all reject",
+	}
+	equal(t, "settings and rules that PostgreSQL reads", strings.Split(has, "\n"), want)
+}
