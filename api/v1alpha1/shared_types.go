@@ -39,7 +39,6 @@ type IssuerReference struct {
 	// kind of the issuer: ClusterIssuer (the default), Issuer (in the tenant's namespace), or the kind of an
 	// external issuer when group names one.
 	// +optional
-	// +default="ClusterIssuer"
 	// +kubebuilder:default="ClusterIssuer"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
@@ -48,7 +47,6 @@ type IssuerReference struct {
 
 	// group is the API group of the issuer. Default: cert-manager.io.
 	// +optional
-	// +default="cert-manager.io"
 	// +kubebuilder:default="cert-manager.io"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253

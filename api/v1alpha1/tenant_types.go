@@ -64,7 +64,6 @@ type Hostname string
 type TenantNetwork struct {
 	// access says who may reach the gate: Open (the default), Restricted or Closed.
 	// +optional
-	// +default="Open"
 	// +kubebuilder:default=Open
 	Access AccessMode `json:"access,omitempty"`
 
@@ -109,7 +108,6 @@ type TenantTLS struct {
 
 	// minVersion is the lowest TLS version that the gate accepts. Default: TLSv1.2.
 	// +optional
-	// +default="TLSv1.2"
 	// +kubebuilder:default="TLSv1.2"
 	MinVersion TLSVersion `json:"minVersion,omitempty"`
 }
@@ -191,7 +189,6 @@ type TenantSpec struct {
 
 	// stage says whether real customers depend on the instance: Production (the default) or Preprod.
 	// +optional
-	// +default="Production"
 	// +kubebuilder:default=Production
 	Stage Stage `json:"stage,omitempty"`
 
@@ -216,7 +213,7 @@ type TenantSpec struct {
 
 	// suspended stops application, gate and database and keeps data, keys and address. Default: false.
 	// +optional
-	Suspended bool `json:"suspended,omitempty"`
+	Suspended bool `json:"suspended,omitempty"` //nolint:kubeapilinter // Unset and false mean the same.
 
 	// bootstrap says what the instance starts from. Default: an empty database.
 	// +optional
@@ -246,16 +243,19 @@ type ComponentVersion struct {
 type RevisionStatus struct {
 	// number of the revision that the workloads are built from; it counts up from 1.
 	// +optional
+	// +kubebuilder:validation:Minimum=1
 	Number int64 `json:"number,omitempty"`
 
 	// hash of the running revision's content.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Hash string `json:"hash,omitempty"`
 
 	// pendingHash is the hash of what today's Tenant, class and operator would make, when it differs from
 	// what runs. The annotation freehold.dev/approve-update with this value makes it the next revision.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	PendingHash string `json:"pendingHash,omitempty"`
 
@@ -271,15 +271,18 @@ type RevisionStatus struct {
 type TenantStatus struct {
 	// observedGeneration is the generation of the spec that this status speaks of.
 	// +optional
+	// +kubebuilder:validation:Minimum=1
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
 	// instanceID is the identity of the instance: minted once, kept on the namespace, never used again.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	InstanceID string `json:"instanceID,omitempty"`
 
 	// namespace that holds the instance.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Namespace string `json:"namespace,omitempty"`
 
@@ -292,6 +295,7 @@ type TenantStatus struct {
 
 	// url under which the customer reaches the instance.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	URL string `json:"url,omitempty"`
 

@@ -117,7 +117,7 @@ type SecretKeyReference struct {
 
 	// optional lets the application start without the Secret or the key. Default: false.
 	// +optional
-	Optional bool `json:"optional,omitempty"`
+	Optional bool `json:"optional,omitempty"` //nolint:kubeapilinter // Unset and false mean the same.
 }
 
 // ConfigFile is a file that the application finds in its container.
@@ -154,7 +154,6 @@ type AppProbes struct {
 	// startupSeconds is how long the application may take until it is first ready, migrations included,
 	// before it is started anew; in seconds. Default: 300.
 	// +optional
-	// +default=300
 	// +kubebuilder:default=300
 	// +kubebuilder:validation:Minimum=10
 	// +kubebuilder:validation:Maximum=86400
@@ -187,7 +186,6 @@ type DataVolume struct {
 type PodSettings struct {
 	// runAsUser is the numeric user. Default: 10001.
 	// +optional
-	// +default=10001
 	// +kubebuilder:default=10001
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=2147483647
@@ -195,7 +193,6 @@ type PodSettings struct {
 
 	// runAsGroup is the numeric group. Default: 10001.
 	// +optional
-	// +default=10001
 	// +kubebuilder:default=10001
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=2147483647
@@ -203,7 +200,6 @@ type PodSettings struct {
 
 	// fsGroup owns the pod's volumes. Default: 10001.
 	// +optional
-	// +default=10001
 	// +kubebuilder:default=10001
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=2147483647
@@ -218,7 +214,6 @@ type PodSettings struct {
 
 	// terminationGracePeriodSeconds is how long the application may take to stop; in seconds. Default: 30.
 	// +optional
-	// +default=30
 	// +kubebuilder:default=30
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=3600
@@ -244,7 +239,6 @@ type ClassApp struct {
 	// imagePullPolicy of the application's image: Always, IfNotPresent or Never.
 	// Default: IfNotPresent.
 	// +optional
-	// +default="IfNotPresent"
 	// +kubebuilder:default=IfNotPresent
 	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never
 	ImagePullPolicy corev1.PullPolicy `json:"imagePullPolicy,omitempty"`
@@ -338,7 +332,6 @@ type ClassDatabase struct {
 
 	// name of the application's database. Default: app. It cannot change: data lies under it.
 	// +optional
-	// +default="app"
 	// +kubebuilder:default=app
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="name cannot change: tenants' data lies under it"
 	Name Identifier `json:"name,omitempty"`
@@ -346,7 +339,6 @@ type ClassDatabase struct {
 	// user is the role that the application connects as and that owns the database. Default: app.
 	// It cannot change.
 	// +optional
-	// +default="app"
 	// +kubebuilder:default=app
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="user cannot change: it owns tenants' data"
 	User Identifier `json:"user,omitempty"`
@@ -378,7 +370,6 @@ type ClassEdge struct {
 
 	// replicas of the gate. Default: 2.
 	// +optional
-	// +default=2
 	// +kubebuilder:default=2
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=10
@@ -386,7 +377,6 @@ type ClassEdge struct {
 
 	// maxConnections that one replica holds at a time. Default: 2000.
 	// +optional
-	// +default=2000
 	// +kubebuilder:default=2000
 	// +kubebuilder:validation:Minimum=10
 	// +kubebuilder:validation:Maximum=100000
@@ -395,7 +385,6 @@ type ClassEdge struct {
 	// hstsMaxAgeSeconds is how long browsers shall use only HTTPS (RFC 6797); in seconds. 0 sends no
 	// header. Default: 31536000, one year.
 	// +optional
-	// +default=31536000
 	// +kubebuilder:default=31536000
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=63072000
@@ -403,7 +392,6 @@ type ClassEdge struct {
 
 	// maxRequestSeconds is how long the application may take to answer; in seconds. Default: 60.
 	// +optional
-	// +default=60
 	// +kubebuilder:default=60
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=3600
@@ -447,7 +435,7 @@ type ClassLoadBalancer struct {
 	// allocateNodePorts opens a port on every node for implementations that need one. Node ports by-pass
 	// nothing of the tenant's walls, but they are open doors beside 443. Default: false.
 	// +optional
-	AllocateNodePorts bool `json:"allocateNodePorts,omitempty"`
+	AllocateNodePorts bool `json:"allocateNodePorts,omitempty"` //nolint:kubeapilinter // Unset and false mean the same.
 }
 
 // EgressRule is a network that the application may connect to.

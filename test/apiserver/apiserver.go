@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"k8s.io/client-go/rest"
@@ -36,10 +35,16 @@ func Start() (config *rest.Config, stop func() error, err error) {
 	return config, env.Stop, nil
 }
 
-// Root is the folder of the repository.
+// Root is the folder of the repository: the nearest one above the test's own that has a go.mod.
 func Root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..")
+	dir, err := os.Getwd()
+	for err == nil && dir != filepath.Dir(dir) {
+		if _, missing := os.Stat(filepath.Join(dir, "go.mod")); missing == nil {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
+	return "."
 }
 
 // Tool is the path of a program that hack/tools/MODULE pins; it is built if need be.

@@ -193,19 +193,25 @@ func secretRequests() []request {
 		}
 	}
 	return []request{
-		{"write a Secret of a tenant", "", func(ctx context.Context, operator client.Client) error { return operator.Create(ctx, secret("tenant-acme")) }},
+		{"write a Secret of a tenant", "", func(ctx context.Context, operator client.Client) error {
+			return operator.Create(ctx, secret("tenant-acme"))
+		}},
 		{"read a Secret of a tenant", "", get("tenant-acme")},
 		{"read a Secret of a stranger", "cannot get resource", get("strangers")},
 		{"read a Secret of the system", "cannot get resource", get("kube-system")},
 		{"read a Secret of its own", "", get(operatorNamespace)},
-		{"list all Secrets", "cannot list resource", func(ctx context.Context, operator client.Client) error { return operator.List(ctx, &corev1.SecretList{}) }},
+		{"list all Secrets", "cannot list resource", func(ctx context.Context, operator client.Client) error {
+			return operator.List(ctx, &corev1.SecretList{})
+		}},
 		{"list the Secrets of a tenant", "cannot list resource", func(ctx context.Context, operator client.Client) error {
 			return operator.List(ctx, &corev1.SecretList{}, client.InNamespace("tenant-acme"))
 		}},
 		{"list the Secrets of its own", "cannot list resource", func(ctx context.Context, operator client.Client) error {
 			return operator.List(ctx, &corev1.SecretList{}, client.InNamespace(operatorNamespace))
 		}},
-		{"delete an escrow", "cannot delete resource", func(ctx context.Context, operator client.Client) error { return operator.Delete(ctx, secret(operatorNamespace)) }},
+		{"delete an escrow", "cannot delete resource", func(ctx context.Context, operator client.Client) error {
+			return operator.Delete(ctx, secret(operatorNamespace))
+		}},
 		{"delete a volume of a tenant", "cannot delete resource", func(ctx context.Context, operator client.Client) error {
 			return operator.Delete(ctx, &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "db-0001", Namespace: "tenant-acme"}})
 		}},
