@@ -2,25 +2,25 @@
 
 // Package tenant turns a Tenant into a running instance and keeps it so.
 //
-//	 Tenant ──┐        watches: children by label, classes, namespaces, volumes, the CRD
-//	 Class ───┤                                   │
-//	          ▼                                   ▼
-//	 ┌─ Reconcile ───────────────────────────────────────────────────────────────┐
-//	 │ observe      cached reads into the scope                       observe.go │
-//	 │ identify     which instance is this? mint, keep or adopt     namespace.go │
-//	 │ conflicts    an older Tenant has the hostname or address     conflicts.go │
-//	 │ plan         what the volumes, the database and the class say     plan.go │
-//	 │ walls        namespace, role, quota, network policies          objects.go │
-//	 │ secrets      escrow → Secrets; only if due              secrets.go, audit.go │
-//	 │ live         config, services, claims, budgets                 objects.go │
-//	 │ revise       which revision runs? first, next, older, lost    revision.go │
-//	 │ workloads    built from the stored revision only             workloads.go │
-//	 │ volumes      PersistentVolumes are kept (Retain)               volumes.go │
-//	 │ prune        ours, but not wanted any more                       prune.go │
-//	 └─ status      one setter per condition, one write if changed    status.go ─┘
+//	Tenant ──┐        watches: children by label, classes, namespaces, volumes, the CRD
+//	Class ───┤                                   │
+//	         ▼                                   ▼
+//	┌─ Reconcile ───────────────────────────────────────────────────────────────┐
+//	│ observe      cached reads into the scope                       observe.go │
+//	│ identify     which instance is this? mint, keep or adopt     namespace.go │
+//	│ conflicts    an older Tenant has the hostname or address     conflicts.go │
+//	│ plan         what the volumes, the database and the class say     plan.go │
+//	│ walls        namespace, role, quota, network policies          objects.go │
+//	│ secrets      escrow → Secrets; only if due              secrets.go, audit.go │
+//	│ live         config, services, claims, budgets                 objects.go │
+//	│ revise       which revision runs? first, next, older, lost    revision.go │
+//	│ workloads    built from the stored revision only             workloads.go │
+//	│ volumes      PersistentVolumes are kept (Retain)               volumes.go │
+//	│ prune        ours, but not wanted any more                       prune.go │
+//	└─ status      one setter per condition, one write if changed    status.go ─┘
 //
-//	 render (pure): Tenant + class + facts ─► live objects, and the revision that today would make
-//	 apply:         one object at a time, nothing written if it already is as wanted
+//	render (pure): Tenant + class + facts ─► live objects, and the revision that today would make
+//	apply:         one object at a time, nothing written if it already is as wanted
 //
 // What a newcomer should know first:
 //

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"time"
 
-
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
 	"github.com/freehold-dev/freehold/controllers/tenant/render"
@@ -76,4 +75,3 @@ func (r *Reconciler) auditInterval(s *scope) time.Duration {
 	}
 	return r.options.AuditInterval
 }
-

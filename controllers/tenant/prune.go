@@ -93,4 +93,3 @@ func namesOf[A apply.Configuration](wanted ...A) map[string]bool {
 	}
 	return names
 }
-
