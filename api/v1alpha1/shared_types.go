@@ -68,6 +68,14 @@ type SecretReference struct {
 // PostgreSQLParameters are settings of postgresql.conf by name. Only parameters that tune are accepted; those
 // that decide durability, authentication, file locations or what Freehold relies on are not.
 //
+// They are: autovacuum_analyze_scale_factor, autovacuum_max_workers, autovacuum_naptime,
+// autovacuum_vacuum_cost_limit, autovacuum_vacuum_scale_factor, checkpoint_timeout, deadlock_timeout,
+// default_statistics_target, default_text_search_config, effective_cache_size, effective_io_concurrency,
+// hash_mem_multiplier, idle_in_transaction_session_timeout, idle_session_timeout, jit, lock_timeout,
+// log_lock_waits, log_min_duration_statement, maintenance_work_mem, max_connections,
+// max_parallel_workers, max_parallel_workers_per_gather, max_wal_size, min_wal_size, random_page_cost,
+// shared_buffers, statement_timeout, temp_file_limit, timezone, track_io_timing, wal_buffers, work_mem.
+//
 // +kubebuilder:validation:MaxProperties=32
 // +kubebuilder:validation:XValidation:rule="self.all(k, k in ['autovacuum_analyze_scale_factor','autovacuum_max_workers','autovacuum_naptime','autovacuum_vacuum_cost_limit','autovacuum_vacuum_scale_factor','checkpoint_timeout','deadlock_timeout','default_statistics_target','default_text_search_config','effective_cache_size','effective_io_concurrency','hash_mem_multiplier','idle_in_transaction_session_timeout','idle_session_timeout','jit','lock_timeout','log_lock_waits','log_min_duration_statement','maintenance_work_mem','max_connections','max_parallel_workers','max_parallel_workers_per_gather','max_wal_size','min_wal_size','random_page_cost','shared_buffers','statement_timeout','temp_file_limit','timezone','track_io_timing','wal_buffers','work_mem'])",message="has a parameter that may not be set; the parameters that may be set are listed in the reference of PostgreSQLParameters"
 type PostgreSQLParameters map[string]PostgreSQLValue
