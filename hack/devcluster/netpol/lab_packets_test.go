@@ -5,7 +5,6 @@
 package netpol
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -15,26 +14,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
-	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/knftables"
 )
 
-const (
-	// insideVariable marks the process that runs in the laboratory's namespaces.
-	insideVariable = "FREEHOLD_NETPOL_LAB"
-	// patience is how long a packet may take to be answered or counted as
-	// refused. Reaching it fails the test, whatever was expected.
-	patience = 20 * time.Second
-)
+// insideVariable marks the process that runs in the laboratory's namespaces.
+const insideVariable = "FREEHOLD_NETPOL_LAB"
 
 // labPorts are the ports on which everybody answers, by TCP and UDP.
 var labPorts = []uint16{53, 80, 5432, 6443, 8080, 8081, 9090, 9100, 10250}
@@ -236,129 +226,4 @@ func echoUDP(socket net.PacketConn) {
 		}
 		_, _ = socket.WriteTo(buffer[:n], from)
 	}
-}
-
-// open makes a socket from one of the world to an address. With a source it
-// claims that address.
-func open(ctx context.Context, from string, to netip.AddrPort, protocol corev1.Protocol, source netip.Addr) (conn net.Conn, err error) {
-	dialer := net.Dialer{KeepAlive: -1}
-	network := strings.ToLower(string(protocol)) + "4"
-	if source.IsValid() {
-		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0))
-	}
-	err = inside(nsOf(from), func() error {
-		conn, err = dialer.DialContext(ctx, network, to.String())
-		return err
-	})
-	if tcp, ok := conn.(*net.TCPConn); ok && err == nil {
-		err = tcp.SetLinger(0) // when closed, nothing is sent again and again
-	}
-	return conn, err
-}
-
-// ping sends a line until it comes back, or ctx is done.
-func ping(ctx context.Context, conn net.Conn) error {
-	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
-	if conn.RemoteAddr().Network() == "udp" {
-		return pingUDP(ctx, conn)
-	}
-	if _, err := fmt.Fprintln(conn, "hello"); err != nil {
-		return err
-	}
-	_, err := bufio.NewReader(conn).ReadString('\n')
-	return err
-}
-
-func pingUDP(ctx context.Context, conn net.Conn) error {
-	buffer := make([]byte, 64)
-	for ctx.Err() == nil {
-		if _, err := conn.Write([]byte("hello")); err != nil {
-			return err
-		}
-		_ = conn.SetReadDeadline(time.Now().Add(time.Second))
-		if _, err := conn.Read(buffer); err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
-			return err
-		}
-	}
-	return ctx.Err()
-}
-
-// verdict tries something and says whether it was allowed. Allowed means that
-// it ended well. Denied means that the kernel counted a refused packet: a
-// slow machine is never mistaken for a wall.
-func (l *lab) verdict(what string, try func(ctx context.Context) error) bool {
-	l.t.Helper()
-	before := l.refused()
-	ctx, cancel := context.WithTimeout(l.t.Context(), patience)
-	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- try(ctx) }()
-	var failure error
-	for ended := (<-chan error)(done); ctx.Err() == nil; {
-		select {
-		case failure = <-ended:
-			if failure == nil {
-				return true
-			}
-			ended = nil
-		case <-time.After(10 * time.Millisecond):
-			if l.refused() > before {
-				cancel()
-				if ended != nil {
-					<-done
-				}
-				return false
-			}
-		}
-	}
-	l.t.Fatalf("%s: neither answered nor refused within %s (%v)\n%s", what, patience, failure, l.table())
-	return false
-}
-
-func (l *lab) tryFlow(f flow) bool {
-	l.t.Helper()
-	return l.verdict(fmt.Sprintf("%s > %s %s/%d", f.from, f.to, f.protocol, f.port), func(ctx context.Context) error {
-		return call(ctx, f.from, netip.AddrPortFrom(addresses[f.to], f.port), f.protocol)
-	})
-}
-
-func call(ctx context.Context, from string, to netip.AddrPort, protocol corev1.Protocol) error {
-	conn, err := open(ctx, from, to, protocol, netip.Addr{})
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	return ping(ctx, conn)
-}
-
-var counterPattern = regexp.MustCompile(`counter packets (\d+)`)
-
-// refused is the number of IPv4 packets that the table has dropped or rejected.
-func (l *lab) refused() int {
-	l.t.Helper()
-	return l.counted(func(rule string) bool { return !strings.Contains(rule, "nfproto ipv6") })
-}
-
-// counted sums the counters of some rules.
-func (l *lab) counted(which func(rule string) bool) int {
-	l.t.Helper()
-	sum := 0
-	for line := range strings.Lines(l.table()) {
-		if match := counterPattern.FindStringSubmatch(line); match != nil && which(line) {
-			n, err := strconv.Atoi(match[1])
-			if err != nil {
-				l.t.Fatal(err)
-			}
-			sum += n
-		}
-	}
-	return sum
-}
-
-func (l *lab) table() string {
-	out, err := exec.Command("nft", "list", "table", "inet", testTable).Output()
-	if err != nil {
-		return "" // no table, nothing refused
-	}
-	return string(out)
 }
