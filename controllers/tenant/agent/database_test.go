@@ -52,8 +52,56 @@ func TestDatabaseServesTheApplicationAndNobodyElse(t *testing.T) {
 	if strings.Contains(server.Log(), "first password") || strings.Contains(server.Log(), "SCRAM-SHA-256$") {
 		t.Error("the password or its verifier stands in the log")
 	}
-	if code := p.Start("agent", "wait", "database").ExitCode(); code != 0 {
-		t.Errorf("waiting for a database that is there ended with %d", code)
+}
+
+func TestTheApplicationWaitsUntilItsLoginWorks(t *testing.T) {
+	t.Parallel()
+	const applicationUser = 10001 // one that the image does not know.
+	p := newDatabasePod(t)
+	p.prepare()
+	p.rotateStranger()
+	waiting := p.StartAs(applicationUser, "agent", "wait", "database")
+	eventuallyLogs := func(what, text string) {
+		t.Helper()
+		agenttest.Eventually(t, what, func() error {
+			if !strings.Contains(waiting.Log(), text) {
+				return fmt.Errorf("the log does not say %q", text)
+			}
+			return nil
+		})
+	}
+	eventuallyLogs("a word on the missing server", "connection refused")
+	p.run()
+	eventuallyLogs("a word on the stranger's certificate", "certificate signed by unknown authority")
+	p.rotateCertificate(100)
+	if code := waiting.ExitCode(); code != 0 {
+		t.Errorf("the wait ended with %d:\n%s", code, waiting.Log())
+	}
+	if n := strings.Count(waiting.Log(), "unknown authority"); n != 1 {
+		t.Errorf("the same reason was logged %d times", n)
+	}
+}
+
+// rotateStranger gives the server a certificate for the right name by an authority that nobody trusts.
+func (p *databasePod) rotateStranger() {
+	p.t.Helper()
+	cert, key := agenttest.NewAuthority(p.t).Issue(p.t, databaseHost, 1)
+	p.publish(p.tls, map[string]string{"tls.crt": cert, "tls.key": key})
+}
+
+func TestAWaitThatIsToldToStopStops(t *testing.T) {
+	t.Parallel()
+	p := newDatabasePod(t)
+	waiting := p.Start("agent", "wait", "database")
+	agenttest.Eventually(t, "the wait", func() error {
+		if !strings.Contains(waiting.Log(), "waiting for the database") {
+			return fmt.Errorf("nothing in the log")
+		}
+		return nil
+	})
+	waiting.Signal(syscall.SIGTERM)
+	if code := waiting.ExitCode(); code != 1 || !strings.Contains(p.TerminationMessage(), "told to stop") {
+		t.Errorf("it ended with %d and left %q", code, p.TerminationMessage())
 	}
 }
 

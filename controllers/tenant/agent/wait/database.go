@@ -41,7 +41,7 @@ func Default(log *slog.Logger) Config {
 	return Config{CredentialsDir: meta.CredentialsDir, TrustDir: meta.TrustDir, Clock: clock.RealClock{}, Log: log}
 }
 
-// Database returns nil once the application's login works, or ctx's error.
+// Database returns nil once the application's login works, or an error with the last reason when ctx ends.
 func Database(ctx context.Context, c Config) error {
 	return c.until(ctx, c.login)
 }
@@ -61,7 +61,7 @@ func (c Config) until(ctx context.Context, attempt func(context.Context) error) 
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return fmt.Errorf("told to stop while the database was not there yet: %w; the last reason was: %w", ctx.Err(), err)
 		case <-c.Clock.After(interval):
 		}
 	}

@@ -38,7 +38,7 @@ type spec struct {
 	// RootFS is the image; Skeleton a folder of mount points that lies over it; Root where both are put together.
 	RootFS, Skeleton, Root string
 	Mounts                 []mount
-	UID                    int
+	UID, GID               int
 	Args                   []string
 	// Path is the variable PATH in the container.
 	Path string

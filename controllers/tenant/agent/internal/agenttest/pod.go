@@ -150,13 +150,19 @@ type Container struct {
 	done chan struct{}
 }
 
-// Start starts the agent with the arguments, as PID 1 of a container.
+// Start starts the agent with the arguments, as PID 1 of a container and the image's user.
 func (p *Pod) Start(args ...string) *Container {
+	p.t.Helper()
+	return p.StartAs(p.uid, args...)
+}
+
+// StartAs is Start as another user, whom the mounted files admit by their group.
+func (p *Pod) StartAs(uid int, args ...string) *Container {
 	p.t.Helper()
 	self, err := os.Executable()
 	p.must(err)
 	p.number++
-	s := spec{RootFS: p.rootfs, Root: p.host("root"), Skeleton: p.host("skeleton"), UID: p.uid, Args: args, Path: p.path}
+	s := spec{RootFS: p.rootfs, Root: p.host("root"), Skeleton: p.host("skeleton"), UID: uid, GID: p.uid, Args: args, Path: p.path}
 	s.Mounts = append([]mount{{Source: self, Target: program}}, p.mounts...)
 	p.must(s.skeleton())
 	encoded, err := json.Marshal(s)

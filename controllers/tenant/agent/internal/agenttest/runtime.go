@@ -46,7 +46,7 @@ func enter() error {
 	if err := errors.Join(syscall.Chroot(s.Root), syscall.Chdir("/")); err != nil {
 		return fmt.Errorf("change the root: %w", err)
 	}
-	if err := errors.Join(syscall.Setgroups([]int{s.UID}), syscall.Setgid(s.UID), syscall.Setuid(s.UID)); err != nil {
+	if err := errors.Join(syscall.Setgroups([]int{s.GID}), syscall.Setgid(s.GID), syscall.Setuid(s.UID)); err != nil {
 		return fmt.Errorf("become user %d: %w", s.UID, err)
 	}
 	unix.CloseOnExec(netnsFD)
