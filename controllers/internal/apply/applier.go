@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
@@ -165,44 +166,46 @@ func carriesInstance(live client.Object, raw []byte) bool {
 
 // converge applies, and repairs what applying alone cannot.
 func converge[O client.Object, A Configuration](ctx context.Context, a *Applier, kind Kind[O, A], live O, want A, raw []byte) (Result, error) {
-	result := Applied
-	for range maxRounds {
-		answer, err := send(ctx, a, kind, want, raw)
-		switch {
-		case apierrors.IsInvalid(err):
-			// A changed merge key leaves two entries, which the server refuses; the repair removes one.
-			answer = live
-		case err != nil:
-			return "", err
-		}
-		extra, ferr := foreign(kind, answer)
-		if ferr != nil {
-			return "", ferr
-		}
-		if extra.Empty() {
-			if err != nil {
-				return "", err
-			}
-			if result == Applied && answer.GetResourceVersion() == live.GetResourceVersion() {
-				a.memo.remember(answer, raw)
-				return NoOp, nil
-			}
-			return result, nil
-		}
-		if err := repair(ctx, a, answer, extra, raw); err != nil {
-			return "", err
-		}
-		result = Repaired
-	}
-	answer, err := send(ctx, a, kind, want, raw)
+	answer, extra, err := attempt(ctx, a, kind, live, want, raw)
 	if err != nil {
 		return "", err
 	}
-	extra, err := foreign(kind, answer)
-	if err == nil && !extra.Empty() {
-		err = fmt.Errorf("%s holds fields that somebody else sets again and again and that do not belong there: %s", nameOf(want), extra)
+	if extra.Empty() {
+		if answer.GetResourceVersion() == live.GetResourceVersion() {
+			a.memo.remember(answer, raw)
+			return NoOp, nil
+		}
+		return Applied, nil
 	}
-	return Repaired, err
+	for range maxRounds {
+		if err := repair(ctx, a, answer, extra, raw); err != nil {
+			return "", err
+		}
+		if answer, extra, err = attempt(ctx, a, kind, answer, want, raw); err != nil {
+			return "", err
+		}
+		if extra.Empty() {
+			return Repaired, nil
+		}
+	}
+	return "", fmt.Errorf("%s holds fields that somebody else sets again and again and that do not belong there: %s", nameOf(want), extra)
+}
+
+// attempt applies once and says what then is still foreign in the answer. Where the server refuses because a changed
+// merge key leaves two entries, the answer is live itself with what the repair has to remove.
+func attempt[O client.Object, A Configuration](ctx context.Context, a *Applier, kind Kind[O, A], live O, want A, raw []byte) (O, *fieldpath.Set, error) {
+	answer, refused := send(ctx, a, kind, want, raw)
+	if refused != nil && !apierrors.IsInvalid(refused) {
+		return answer, nil, refused
+	}
+	if refused != nil {
+		answer = live
+	}
+	extra, err := foreign(kind, answer)
+	if err == nil && extra.Empty() {
+		err = refused
+	}
+	return answer, extra, err
 }
 
 // send is one forced apply. It is a raw patch instead of client.Apply because the answer is needed as an object

@@ -262,37 +262,6 @@ func TestAnApplyThatChangesNothingIsNotRepeated(t *testing.T) {
 	b.Expect(b.requests.Reconciling()).To(BeEmpty())
 }
 
-func TestASecretIsJudgedByItsMetadata(t *testing.T) {
-	b := newBench(t)
-	want := corev1ac.Secret("freehold-database", b.namespace).WithLabels(labels()).
-		WithType(corev1.SecretTypeOpaque).WithData(map[string][]byte{"password": []byte("x")})
-	b.Expect(apply.Secret(b.ctx, b.applier, want)).To(Equal(apply.Applied))
-	intact := func() bool {
-		live := &metav1.PartialObjectMetadata{}
-		live.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-		read(b, live, "freehold-database")
-		ok, err := apply.SecretIntact(b.applier, live, want)
-		b.Expect(err).NotTo(HaveOccurred())
-		return ok
-	}
-	b.Expect(intact()).To(BeTrue())
-	for _, drift := range []func(*corev1.Secret){
-		func(s *corev1.Secret) { s.Data["password"] = []byte("changed") },
-		func(s *corev1.Secret) { s.Data["extra"] = []byte("added") },
-		func(s *corev1.Secret) { delete(s.Data, "password") },
-		func(s *corev1.Secret) { s.Labels = nil },
-	} {
-		live := read(b, &corev1.Secret{}, "freehold-database")
-		drift(live)
-		b.Expect(b.stranger.Update(b.ctx, live)).To(Succeed())
-		b.Expect(intact()).To(BeFalse())
-		_, err := apply.Secret(b.ctx, b.applier, want)
-		b.Expect(err).NotTo(HaveOccurred())
-		b.Expect(intact()).To(BeTrue())
-		b.Expect(read(b, &corev1.Secret{}, "freehold-database").Data).To(Equal(map[string][]byte{"password": []byte("x")}))
-	}
-}
-
 func TestAKindWithoutGoTypeIsAppliedAndRepaired(t *testing.T) {
 	b := newBench(t)
 	want := func() apply.Foreign {
