@@ -57,6 +57,8 @@ SCRIPT
 run_devcluster() {
   section "tests of the local cluster's programs"
   counted hack/devcluster ${fresh} ./...
+  # The policies against an independent model, which has dependencies of its own.
+  counted hack/devcluster/netpol/oracle ${fresh} ./...
 }
 
 run_packets() {
