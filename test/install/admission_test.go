@@ -49,7 +49,7 @@ func eventuallyRefused(t *testing.T, message string, request func() error) {
 	}
 }
 
-func tenant(name, spec string) *unstructured.Unstructured {
+func tenantOf(name, spec string) *unstructured.Unstructured {
 	objects, err := decode(strings.NewReader(`
 apiVersion: freehold.dev/v1alpha1
 kind: Tenant
@@ -74,17 +74,17 @@ func TestDeletionProtection(t *testing.T) {
 		{"released", "stage: Production, deletionProtection: false", ""},
 	}
 	for _, row := range rows {
-		object := tenant(row.name, row.spec)
+		object := tenantOf(row.name, row.spec)
 		if err := admin.Create(ctx, object); err != nil {
 			t.Fatal(err)
 		}
 	}
-	first := tenant(rows[0].name, rows[0].spec)
+	first := tenantOf(rows[0].name, rows[0].spec)
 	eventuallyRefused(t, rows[0].refused, func() error { return admin.Delete(ctx, first, client.DryRunAll) })
 
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
-			err := admin.Delete(ctx, tenant(row.name, row.spec))
+			err := admin.Delete(ctx, tenantOf(row.name, row.spec))
 			switch {
 			case row.refused == "" && err != nil:
 				t.Errorf("the deletion was refused: %v", err)
@@ -104,7 +104,7 @@ func TestDeletionProtection(t *testing.T) {
 	t.Run("the command in the message helps", func(t *testing.T) {
 		patch := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"deletionProtection":false}}`))
 		for _, name := range []string{"by-default", "unsaid", "told-so"} {
-			object := tenant(name, "stage: Production")
+			object := tenantOf(name, "stage: Production")
 			if err := admin.Patch(ctx, object, patch); err != nil {
 				t.Fatal(err)
 			}
@@ -157,9 +157,9 @@ func operatorRequests(onlyTenants string) []request {
 		return func(ctx context.Context, operator client.Client) error { return operator.Create(ctx, o) }
 	}
 	return []request{
-		{"make a tenant's namespace", "", create(namespace("tenant-acme"))},
+		{"make a tenant's namespace", "", create(namespace("tenant-initech"))},
 		{"apply a tenant's namespace", "", func(ctx context.Context, operator client.Client) error {
-			object := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "tenant-globex"}}}
+			object := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "tenant-umbrella"}}}
 			return operator.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("freehold"))
 		}},
 		{"make another namespace", onlyTenants, create(namespace("freehold-extra"))},
@@ -167,16 +167,16 @@ func operatorRequests(onlyTenants string) []request {
 			return operator.Patch(ctx, namespace("strangers"), client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"a":"b"}}}`)))
 		}},
 		{"delete a tenant's namespace", "cannot delete resource", func(ctx context.Context, operator client.Client) error {
-			return operator.Delete(ctx, namespace("tenant-acme"))
+			return operator.Delete(ctx, namespace("tenant-initech"))
 		}},
 		{"enter a stranger's namespace", "may only write RoleBindings in namespaces named tenant-*", create(binding("strangers", "freehold-tenant", "freehold-manager"))},
-		{"enter with another role", "may only bind the ClusterRole freehold-tenant", create(binding("tenant-acme", "freehold-manager", "freehold-manager"))},
-		{"become administrator", "attempting to grant RBAC permissions not currently held", create(binding("tenant-acme", "cluster-admin", "freehold-manager"))},
-		{"let somebody else in", "may only bind its own service account", create(binding("tenant-acme", "freehold-tenant", "somebody"))},
-		{"write a Secret before it has entered", "cannot create resource", create(secret("tenant-acme"))},
-		{"enter a tenant's namespace", "", create(binding("tenant-acme", "freehold-tenant", "freehold-manager"))},
+		{"enter with another role", "may only bind the ClusterRole freehold-tenant", create(binding("tenant-initech", "freehold-manager", "freehold-manager"))},
+		{"become administrator", "attempting to grant RBAC permissions not currently held", create(binding("tenant-initech", "cluster-admin", "freehold-manager"))},
+		{"let somebody else in", "may only bind its own service account", create(binding("tenant-initech", "freehold-tenant", "somebody"))},
+		{"write a Secret before it has entered", "cannot create resource", create(secret("tenant-initech"))},
+		{"enter a tenant's namespace", "", create(binding("tenant-initech", "freehold-tenant", "freehold-manager"))},
 		{"label its way in", "", func(ctx context.Context, operator client.Client) error {
-			changed := binding("tenant-acme", "freehold-tenant", "freehold-manager")
+			changed := binding("tenant-initech", "freehold-tenant", "freehold-manager")
 			if err := operator.Get(ctx, client.ObjectKeyFromObject(changed), changed); err != nil {
 				return err
 			}
@@ -194,9 +194,9 @@ func secretRequests() []request {
 	}
 	return []request{
 		{"write a Secret of a tenant", "", func(ctx context.Context, operator client.Client) error {
-			return operator.Create(ctx, secret("tenant-acme"))
+			return operator.Create(ctx, secret("tenant-initech"))
 		}},
-		{"read a Secret of a tenant", "", get("tenant-acme")},
+		{"read a Secret of a tenant", "", get("tenant-initech")},
 		{"read a Secret of a stranger", "cannot get resource", get("strangers")},
 		{"read a Secret of the system", "cannot get resource", get("kube-system")},
 		{"read a Secret of its own", "", get(operatorNamespace)},
@@ -204,7 +204,7 @@ func secretRequests() []request {
 			return operator.List(ctx, &corev1.SecretList{})
 		}},
 		{"list the Secrets of a tenant", "cannot list resource", func(ctx context.Context, operator client.Client) error {
-			return operator.List(ctx, &corev1.SecretList{}, client.InNamespace("tenant-acme"))
+			return operator.List(ctx, &corev1.SecretList{}, client.InNamespace("tenant-initech"))
 		}},
 		{"list the Secrets of its own", "cannot list resource", func(ctx context.Context, operator client.Client) error {
 			return operator.List(ctx, &corev1.SecretList{}, client.InNamespace(operatorNamespace))
@@ -213,10 +213,10 @@ func secretRequests() []request {
 			return operator.Delete(ctx, secret(operatorNamespace))
 		}},
 		{"delete a volume of a tenant", "cannot delete resource", func(ctx context.Context, operator client.Client) error {
-			return operator.Delete(ctx, &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "db-0001", Namespace: "tenant-acme"}})
+			return operator.Delete(ctx, &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "db-0001", Namespace: "tenant-initech"}})
 		}},
 		{"delete a Tenant", "cannot delete resource", func(ctx context.Context, operator client.Client) error {
-			return operator.Delete(ctx, tenant("acme", "stage: Preprod"))
+			return operator.Delete(ctx, tenantOf("acme", "stage: Preprod"))
 		}},
 	}
 }
@@ -224,16 +224,20 @@ func secretRequests() []request {
 // impersonate gives a client with the identity of the operator's service account.
 func impersonate(t *testing.T) client.Client {
 	t.Helper()
+	operator, err := client.New(operatorConfig(), client.Options{Scheme: scheme.Scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return operator
+}
+
+func operatorConfig() *rest.Config {
 	own := rest.CopyConfig(config)
 	own.Impersonate = rest.ImpersonationConfig{
 		UserName: "system:serviceaccount:" + operatorNamespace + ":freehold-manager",
 		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + operatorNamespace, "system:authenticated"},
 	}
-	operator, err := client.New(own, client.Options{Scheme: scheme.Scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return operator
+	return own
 }
 
 func namespace(name string) *corev1.Namespace {
