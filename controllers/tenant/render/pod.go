@@ -67,7 +67,7 @@ func selectorLabels(in Inputs, component string) map[string]string {
 	}
 }
 
-// tolerationOf leaves out what is empty. The list is atomic, and the operator's default is written out for it.
+// tolerationOf leaves out what is empty: Go would drop it, and every pass would see a difference.
 func tolerationOf(t corev1.Toleration) *corev1ac.TolerationApplyConfiguration {
 	made := corev1ac.Toleration()
 	if t.Key != "" {
