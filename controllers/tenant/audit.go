@@ -15,17 +15,33 @@ const externalAuditInterval = 30 * time.Second
 // auditSchedule paces the reads that find lost or changed Secrets. Each instance has its own moment in the period,
 // derived from its ID, so that a fleet is spread evenly and a restart of the operator causes no reads at once.
 type auditSchedule struct {
-	mu   sync.Mutex
-	next map[string]time.Time
+	mu    sync.Mutex
+	next  map[string]time.Time
+	found map[string]finding
 }
 
-func newAuditSchedule() *auditSchedule { return &auditSchedule{next: map[string]time.Time{}} }
+// finding is what an audit found out about a certificate from outside. It holds until the next audit.
+type finding struct {
+	// invalid says why the certificate cannot be served; nil if it can.
+	invalid *stallError
+	// pending says what is waited for; "" if nothing is.
+	pending string
+}
 
-// due reports whether an instance's audit has come. The first question about an instance only schedules it.
-func (a *auditSchedule) due(instanceID string, now time.Time, interval time.Duration) bool {
+func newAuditSchedule() *auditSchedule {
+	return &auditSchedule{next: map[string]time.Time{}, found: map[string]finding{}}
+}
+
+// due reports whether an instance's audit has come. The first question about an instance only schedules it, unless
+// the certificate comes from outside: then nothing but an audit can say whether it is good.
+func (a *auditSchedule) due(instanceID string, now time.Time, interval time.Duration, external bool) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	next, known := a.next[instanceID]
+	if !known && external {
+		a.next[instanceID] = now
+		return true
+	}
 	if moment := nextAudit(instanceID, now, interval); !known || moment.Before(next) {
 		// Also when the interval has become shorter: the source of the certificate changed.
 		a.next[instanceID] = moment
@@ -34,11 +50,19 @@ func (a *auditSchedule) due(instanceID string, now time.Time, interval time.Dura
 	return !now.Before(next)
 }
 
-// done schedules the audit after one that took place, and says how long it is until then.
-func (a *auditSchedule) done(instanceID string, now time.Time, interval time.Duration) {
+// done schedules the audit after one that took place, and keeps what it found.
+func (a *auditSchedule) done(instanceID string, now time.Time, interval time.Duration, found finding) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.next[instanceID] = nextAudit(instanceID, now, interval)
+	a.found[instanceID] = found
+}
+
+// last is what the last audit of an instance found.
+func (a *auditSchedule) last(instanceID string) finding {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.found[instanceID]
 }
 
 // wait is how long it is until an instance's next audit; at least one millisecond.
@@ -53,6 +77,7 @@ func (a *auditSchedule) forget(instanceID string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.next, instanceID)
+	delete(a.found, instanceID)
 }
 
 // nextAudit is the first moment after now that belongs to an instance: one per interval, at an offset given by the

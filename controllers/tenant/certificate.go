@@ -59,7 +59,7 @@ func (r *Reconciler) edgeSecret(ctx context.Context, s *scope, safe *escrow, own
 	}
 	pair := pairOf(given)
 	if _, err := pki.Validate(pair, hostnames(s.tenant), s.now); err != nil {
-		s.failed(invalidCertificate(s, source, err.Error()))
+		s.certificate.invalid = invalidCertificate(s, source, err.Error())
 		return r.lastGood(ctx, s, own)
 	}
 	return copiedSecret(s, safe, own, source, pair)
@@ -68,13 +68,13 @@ func (r *Reconciler) edgeSecret(ctx context.Context, s *scope, safe *escrow, own
 // sourceMissing says why there is no certificate yet: cert-manager may still be at work, a user's Secret is a mistake.
 func (s *scope) sourceMissing(source string) {
 	if s.objects.Certificate != nil {
-		s.pending = append(s.pending, fmt.Sprintf("cert-manager has not issued Certificate %s/%s yet; meanwhile the gate serves another certificate", s.namespace, meta.EdgeCertificate))
+		s.certificate.pending = fmt.Sprintf("cert-manager has not issued Certificate %s/%s yet; meanwhile the gate serves another certificate", s.namespace, meta.EdgeCertificate)
 		return
 	}
-	s.failed(invalidCertificate(s, source, "there is no such Secret"))
+	s.certificate.invalid = invalidCertificate(s, source, "there is no such Secret")
 }
 
-func invalidCertificate(s *scope, source, why string) error {
+func invalidCertificate(s *scope, source, why string) *stallError {
 	invalid := stall(v1alpha1.ReasonCertificateInvalid, "the certificate in Secret %s/%s cannot be served: %s; the gate goes on with the one it has", s.namespace, source, why)
 	invalid.retry = externalAuditInterval
 	return invalid

@@ -36,6 +36,9 @@ func (r *Reconciler) delete(ctx context.Context, s *scope) error {
 		return err
 	}
 	if ours {
+		if err := r.lookAgain(ctx, s); err != nil {
+			return err
+		}
 		if err := r.stop(ctx, s); err != nil {
 			return err
 		}

@@ -19,6 +19,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/internal/apply"
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
 )
 
 // observed is the world around one Tenant. Objects are the cache's own: nobody changes them. Children are those in
@@ -113,4 +115,33 @@ func children[O any, P interface {
 		(*into)[object.GetName()] = object
 		return nil
 	})
+}
+
+// lookAgain asks the API server for the workloads and the gate's Service where the caches have none: an object that
+// lost its labels still runs, and must neither look like an outage nor be overlooked when the instance is stopped.
+func (r *Reconciler) lookAgain(ctx context.Context, s *scope) error {
+	o := &s.observed
+	return errors.Join(
+		lookFor(ctx, r, s, meta.DatabaseStatefulSet, &appsv1.StatefulSet{}, o.statefulSets),
+		lookFor(ctx, r, s, meta.AppStatefulSet, &appsv1.StatefulSet{}, o.statefulSets),
+		lookFor(ctx, r, s, meta.EdgeDeployment, &appsv1.Deployment{}, o.deployments),
+		lookFor(ctx, r, s, meta.EdgeService, &corev1.Service{}, o.services),
+	)
+}
+
+func lookFor[O client.Object](ctx context.Context, r *Reconciler, s *scope, name string, into O, observed map[string]O) error {
+	if _, ok := observed[name]; ok {
+		return nil
+	}
+	err := r.api.Get(ctx, types.NamespacedName{Namespace: s.namespace, Name: name}, into)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("looking for %T %s/%s: %w", into, s.namespace, name, err)
+	}
+	if apply.AppliedByUs(into) {
+		observed[name] = into
+	}
+	return nil
 }

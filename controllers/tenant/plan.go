@@ -35,7 +35,7 @@ func (r *Reconciler) plan(ctx context.Context, s *scope) error {
 	if err := r.guardVolumes(ctx, s); err != nil {
 		return err
 	}
-	s.auditDue = r.audits.due(s.instanceID, s.now, r.auditInterval(s))
+	s.auditDue = r.audits.due(s.instanceID, s.now, r.auditInterval(s), certificateSource(s) != meta.SourceAuthority)
 	return nil
 }
 

@@ -27,6 +27,11 @@ import (
 // recall fills scope.running: the stored revision with the highest number, or one that is lost but that the workloads
 // still show.
 func (r *Reconciler) recall(ctx context.Context, s *scope) error {
+	if s.observed.namespace != nil {
+		if err := r.lookAgain(ctx, s); err != nil {
+			return err
+		}
+	}
 	stored := storedRevisions(s.observed.revisions)
 	if len(stored) > 0 {
 		s.running = stored[len(stored)-1]

@@ -43,6 +43,8 @@ type scope struct {
 	objects *render.Objects
 	// auditDue says that the Secrets have to be looked at in this pass. Filled by plan.
 	auditDue bool
+	// certificate is what is known of a certificate from outside. Filled by secrets.
+	certificate finding
 	// running is the revision that the workloads are built from. Filled by recall from what is stored, by revise
 	// when it makes the next one.
 	running *storedRevision

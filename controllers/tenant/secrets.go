@@ -71,9 +71,24 @@ func (r *Reconciler) secrets(ctx context.Context, s *scope) error {
 		return err
 	}
 	changed := s.inputs.TrustBundle == "" || s.inputs.SecretsHash != hash
-	if !changed && !s.auditDue {
-		return nil
+	if changed || s.auditDue {
+		if err := r.audit(ctx, s, changed); err != nil {
+			return err
+		}
+	} else {
+		s.certificate = r.audits.last(s.instanceID)
 	}
+	if s.certificate.invalid != nil {
+		s.failed(s.certificate.invalid)
+	}
+	if s.certificate.pending != "" {
+		s.pending = append(s.pending, s.certificate.pending)
+	}
+	return nil
+}
+
+// audit looks at all Secrets and renders anew what depends on them.
+func (r *Reconciler) audit(ctx context.Context, s *scope, changed bool) error {
 	safe, err := r.loadEscrow(ctx, s, generatedNames(s.observed.class))
 	if err != nil {
 		return err
@@ -85,7 +100,7 @@ func (r *Reconciler) secrets(ctx context.Context, s *scope) error {
 	if s.inputs.SecretsHash, err = secretsHash(s, s.inputs.TrustBundle); err != nil {
 		return err
 	}
-	r.audits.done(s.instanceID, s.now, r.auditInterval(s))
+	r.audits.done(s.instanceID, s.now, r.auditInterval(s), s.certificate)
 	if err := r.renderLive(s); err != nil {
 		return err
 	}
