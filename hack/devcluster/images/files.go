@@ -30,10 +30,10 @@ func lock(ctx context.Context, opts Options, name string) (func(), error) {
 	for waited := false; ; waited = true {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
-			return func() { f.Close() }, nil
+			return func() { _ = f.Close() }, nil
 		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			f.Close()
+			_ = f.Close()
 			return nil, fmt.Errorf("lock image %s: %w", name, err)
 		}
 		if !waited {
@@ -41,7 +41,7 @@ func lock(ctx context.Context, opts Options, name string) (func(), error) {
 		}
 		select {
 		case <-ctx.Done():
-			f.Close()
+			_ = f.Close()
 			return nil, fmt.Errorf("wait for the lock of image %s: %w", name, ctx.Err())
 		case <-time.After(200 * time.Millisecond):
 		}

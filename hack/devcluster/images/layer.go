@@ -51,7 +51,7 @@ func sealLayer(partial, path string) error {
 	if err != nil {
 		return fmt.Errorf("open a new layer: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
 		return fmt.Errorf("hash a new layer: %w", err)

@@ -125,7 +125,7 @@ func bootstrap(ctx context.Context, name string, packages []string, path string,
 	if err != nil {
 		return fmt.Errorf("make a working directory: %w", err)
 	}
-	defer os.RemoveAll(work)
+	defer func() { _ = os.RemoveAll(work) }()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("make the cache of Debian layers: %w", err)
 	}
