@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# A real Kubernetes on this machine, the operator installed from its chart, and two customers on it; then it prints
+# what to try. It can be repeated: what is there already is kept or brought up to date.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source hack/lib.sh
+source hack/demo/lib.sh
+
+[ "$(id -u)" = 0 ] || { echo "make demo needs root: it makes network interfaces, mounts and containers" >&2; exit 1; }
+
+begin "1/5  a Kubernetes on this machine (the first time compiles it: ten minutes or more)"
+devcluster up 2>&1 | restamp
+
+begin "2/5  images (the first time downloads Debian packages: some minutes)"
+devcluster load manager postgres edge miniflux 2>&1 | restamp
+
+begin "3/5  programs: kubectl and helm (the first time compiles Helm: some minutes)"
+tools=$(hack/tools/build.sh kubernetes):$(hack/tools/build.sh helm)
+kubeconfig=$(devcluster kubeconfig)
+export PATH=$tools:$PATH KUBECONFIG=$kubeconfig
+
+begin "4/5  the operator, from charts/freehold"
+install_operator 2>&1 | restamp
+
+begin "5/5  the class miniflux and the customers acme and globex"
+kubectl apply -k hack/demo | restamp
+applied=$SECONDS
+for tenant in acme globex; do await_tenant "$tenant"; done
+say "both customers answer over HTTPS, $((SECONDS - applied)) s after they were applied; $SECONDS s in all"
+
+write_environment
+print_guide
