@@ -19,7 +19,7 @@ demo: ## A real cluster, the operator and two customers on this machine | Linux,
 
 .PHONY: demo-down
 demo-down: ## Remove everything that the demo made, except the caches | root | 10 s
-	@go -C hack/devcluster run . down
+	@hack/demo-down.sh
 
 .PHONY: build
 build: ## The operator's binary: bin/freehold | Go | 2 min, then seconds
