@@ -52,7 +52,7 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 // so each command handles those that end it.
 func leaf(use, short string, run func(context.Context, *slog.Logger) (int, error)) *cobra.Command {
 	return &cobra.Command{
-		Use: use, Short: short, Args: cobra.NoArgs, SilenceUsage: true, SilenceErrors: true,
+		Use: use, Short: short, Args: cobra.NoArgs, SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()

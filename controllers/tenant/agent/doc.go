@@ -10,7 +10,7 @@
 // The agent belongs to the instance's images, so it changes only with a revision. It holds no Kubernetes
 // credentials and asks no API server: what the operator wants it to know is mounted.
 //
-// A command that fails exits with 1 and leaves its reason on standard error and in the container's termination
-// message, where `kubectl describe pod` shows it. A supervisor exits with the code of the program it supervised;
-// use ExitCode on the error that the command returned.
+// A command that fails leaves its reason in the container's termination message, where `kubectl describe pod` shows
+// it, and returns it for main to print. A supervisor ends with the code of the program it supervised: main passes
+// the returned error to ExitCode.
 package agent

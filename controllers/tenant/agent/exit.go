@@ -50,13 +50,12 @@ func finish(code int, err error) error {
 	return &exitError{code: code, err: err}
 }
 
-// tell leaves a message where people look: the log, and the pod's description.
+// tell leaves a message in the pod's description; the caller of the command prints it.
 func tell(message string) {
-	fmt.Fprintln(os.Stderr, message)
 	file, err := os.OpenFile(terminationLog, os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
 		return // outside a pod there is none.
 	}
-	_, _ = file.WriteString(message + "\n") // the message stands in the log already.
+	_, _ = file.WriteString(message + "\n") // the message goes to standard error in any case.
 	_ = file.Close()
 }

@@ -11,9 +11,8 @@ import (
 )
 
 const (
-	// superuser is the role that initdb makes; monitorRole answers the probes and later feeds the metrics.
-	superuser   = "postgres"
-	monitorRole = "freehold_monitor"
+	// superuser is the role that initdb makes.
+	superuser = "postgres"
 	// adminDatabase is the only one that the agent ever connects to.
 	adminDatabase = "postgres"
 )

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
 )
 
 const (
@@ -123,7 +125,7 @@ func (o *observer) role() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.facts.provisioned {
-		return monitorRole
+		return meta.MonitorRole
 	}
 	// A failed login of the other role would stand in the server's log at each attempt.
 	return superuser

@@ -101,14 +101,14 @@ func (p *provisioner) when(ctx context.Context, note, sql, question string, args
 // monitor makes the role of the probes. It may use the reserved connections, so that an application that takes
 // all others does not look like a dead server.
 func (p *provisioner) monitor(ctx context.Context) error {
-	role := quoted(monitorRole)
+	role := quoted(meta.MonitorRole)
 	if err := p.when(ctx, "create the monitoring role", "CREATE ROLE "+role+" LOGIN",
-		"SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", monitorRole); err != nil {
+		"SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", meta.MonitorRole); err != nil {
 		return err
 	}
 	for _, granted := range []string{"pg_monitor", "pg_use_reserved_connections"} {
 		if err := p.when(ctx, "grant "+granted+" to the monitoring role", "GRANT "+granted+" TO "+role,
-			"SELECT NOT pg_has_role($1, $2, 'MEMBER')", monitorRole, granted); err != nil {
+			"SELECT NOT pg_has_role($1, $2, 'MEMBER')", meta.MonitorRole, granted); err != nil {
 			return err
 		}
 	}
@@ -174,8 +174,8 @@ func (p *provisioner) privileges(ctx context.Context) error {
 			return err
 		}
 	}
-	return p.when(ctx, "let the monitoring role connect", "GRANT CONNECT ON DATABASE "+quoted(adminDatabase)+" TO "+quoted(monitorRole),
-		"SELECT NOT has_database_privilege($1, $2, 'CONNECT')", monitorRole, adminDatabase)
+	return p.when(ctx, "let the monitoring role connect", "GRANT CONNECT ON DATABASE "+quoted(adminDatabase)+" TO "+quoted(meta.MonitorRole),
+		"SELECT NOT has_database_privilege($1, $2, 'CONNECT')", meta.MonitorRole, adminDatabase)
 }
 
 func quoted(name string) string { return pgx.Identifier{name}.Sanitize() }

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"errors"
 	"log/slog"
+	"os"
 	"os/exec"
 	"syscall"
 	"testing"
@@ -60,14 +61,16 @@ func TestStatusFollowsWhatWasPutIntoUse(t *testing.T) {
 func master(t *testing.T, script string) *process.Child {
 	t.Helper()
 	cmd := exec.Command("/bin/sh", "-c", script+"; echo ready; while :; do sleep 0.01; done")
-	out, err := cmd.StdoutPipe()
+	out, in, err := os.Pipe() // a StdoutPipe would close when the program ends, read or not.
 	if err != nil {
 		t.Fatal(err)
 	}
+	cmd.Stdout = in
 	child, err := process.New().Start(cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _, _ = in.Close(), out.Close() })
 	t.Cleanup(func() { _ = child.Signal(syscall.SIGKILL) }) // it may have ended.
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		t.Fatal(err)
@@ -77,17 +80,17 @@ func master(t *testing.T, script string) *process.Child {
 
 func TestStopGoesFromSoftToHard(t *testing.T) {
 	for name, tc := range map[string]struct {
-		script   string
-		softStop time.Duration
-		code     int
+		script          string
+		drain, softStop time.Duration
+		code            int
 	}{
-		"all connections end":      {"trap 'exit 3' USR1; trap 'exit 4' TERM", time.Minute, 3},
-		"a connection goes on":     {"trap : USR1; trap 'exit 4' TERM", time.Millisecond, 4},
-		"it ends while it drained": {"echo ready; exit 5", time.Minute, 5},
+		"all connections end":      {"trap 'exit 3' USR1; trap 'exit 4' TERM", time.Millisecond, time.Minute, 3},
+		"a connection goes on":     {"trap : USR1; trap 'exit 4' TERM", time.Millisecond, time.Millisecond, 4},
+		"it ends while it drained": {"echo ready; exit 5", time.Minute, time.Minute, 5},
 	} {
 		t.Run(name, func(t *testing.T) {
 			child := master(t, tc.script)
-			h := haproxy{config: Config{Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler), Drain: 100 * time.Millisecond, SoftStop: tc.softStop}}
+			h := haproxy{config: Config{Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler), Drain: tc.drain, SoftStop: tc.softStop}}
 			if err := h.stop(child); err != nil {
 				t.Fatal(err)
 			}

@@ -3,9 +3,16 @@
 package process
 
 import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -30,6 +37,55 @@ func TestExitCodeCountsAsShellsDo(t *testing.T) {
 				t.Errorf("exit code %d, want %d", got, tc.want)
 			}
 		})
+	}
+}
+
+// TestOrphansAreBuriedAndOwnChildrenAreNot makes this process what PID 1 is in a container: the parent of orphans.
+func TestOrphansAreBuriedAndOwnChildrenAreNot(t *testing.T) {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	children := New()
+	var said bytes.Buffer
+	cmd := exec.Command("/bin/sh", "-c", "true >/dev/null & echo $!; exit 7")
+	cmd.Stdout = &said
+	child, err := children.Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-child.Done()
+	orphan := filepath.Join("/proc", strings.TrimSpace(said.String()))
+	for deadline := time.Now().Add(time.Minute); ; {
+		children.reapAll()
+		if _, err := os.Stat(orphan); errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the orphan is still there")
+		}
+	}
+	if got := child.ExitCode(); got != 7 {
+		t.Errorf("the child's exit code is %d, want 7", got)
+	}
+}
+
+func TestAnOwnChildIsLeftToItsWaiter(t *testing.T) {
+	children := New()
+	cmd := exec.Command("/bin/sh", "-c", "exit 7")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	children.known[cmd.Process.Pid] = true
+	for pid := 0; pid != cmd.Process.Pid; { // until it is dead.
+		var err error
+		if pid, err = deadChild(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	children.reapAll()
+	var exit *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 7 {
+		t.Errorf("its waiter got %v, want exit code 7", err)
 	}
 }
 
