@@ -26,7 +26,7 @@ func main() {
 	root.AddCommand(managerCommand(), agent.Command())
 	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "freehold:", err)
-		os.Exit(1)
+		os.Exit(agent.ExitCode(err))
 	}
 }
 
