@@ -56,19 +56,28 @@ func (l Layout) writeNodeConfig() error {
 		if err != nil {
 			return fmt.Errorf("configuration %s: %w", name, err)
 		}
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		if err := writeIfChanged(path, content); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// writeIfChanged leaves an equal file alone: kube-proxy ends when its file is written, whatever was written.
+func writeIfChanged(path, content string) error {
+	if existing, err := os.ReadFile(path); err == nil && string(existing) == content {
+		return nil
+	}
+	return os.WriteFile(path, []byte(content), 0o600)
+}
+
 func (l Layout) containerd(bin string) daemon {
 	config := l.conf("containerd.toml")
 	return daemon{
 		name: "containerd", path: filepath.Join(bin, "containerd"),
-		args:   []string{"--config=" + config, "--log-level=warn"},
-		env:    []string{"PATH=" + bin + ":" + os.Getenv("PATH")}, // it starts the shim by name
+		args: []string{"--config=" + config, "--log-level=warn"},
+		// It starts the shim by name. The caller's own PATH must not decide whether the runtime is restarted.
+		env:    []string{"PATH=" + bin + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
 		inputs: []string{config},
 		ready: func(ctx context.Context) error {
 			_, err := l.ctr(ctx, "version")
