@@ -125,7 +125,7 @@ func (p *edgePod) get(path string) (serial int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer answer.Body.Close() //nolint:errcheck // only read.
+	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
 	if err != nil {
 		return 0, err

@@ -162,7 +162,7 @@ func TestGateTakesNewClientListsIntoUse(t *testing.T) {
 		p.allow(tc.allowed)
 		agenttest.Eventually(t, fmt.Sprintf("open: %t for %q", tc.open, tc.allowed), func() error {
 			if _, err := p.get("/"); (err == nil) != tc.open {
-				return fmt.Errorf("a request ended with %v", err)
+				return fmt.Errorf("served: %t", err == nil)
 			}
 			return nil
 		})
