@@ -25,7 +25,9 @@ func (r *Reconciler) send(s *scope) {
 			s.announcements = append(s.announcements, transition(s.stored.Conditions, c)...)
 		}
 	}
-	if len(s.written) > 0 && apimeta.IsStatusConditionTrue(s.stored.Conditions, v1alpha1.ConditionReady) {
+	// While an instance is being made its objects are no news; afterwards each write is one.
+	if len(s.written) > 0 && (apimeta.IsStatusConditionTrue(s.stored.Conditions, v1alpha1.ConditionReady) ||
+		apimeta.IsStatusConditionTrue(s.stored.Conditions, v1alpha1.ConditionAvailable)) {
 		s.announce("Applied", "%s", strings.Join(s.written, ", "))
 	}
 	for _, a := range s.announcements {

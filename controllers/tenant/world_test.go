@@ -91,24 +91,35 @@ func (w *world) cluster() {
 	Expect(env.Client.List(ctx, &sets, client.InNamespace(w.namespace()))).To(Succeed())
 	for _, set := range sets.Items {
 		n := ptr.Deref(set.Spec.Replicas, 1)
-		set.Status = appsv1.StatefulSetStatus{ObservedGeneration: set.Generation, Replicas: n, ReadyReplicas: n, UpdatedReplicas: n, CurrentReplicas: n, AvailableReplicas: n, CurrentRevision: "r", UpdateRevision: "r"}
-		Expect(env.Client.Status().Update(ctx, &set)).To(Succeed())
+		changeStatus(&set, func(set *appsv1.StatefulSet) {
+			set.Status = appsv1.StatefulSetStatus{ObservedGeneration: set.Generation, Replicas: n, ReadyReplicas: n, UpdatedReplicas: n, CurrentReplicas: n, AvailableReplicas: n, CurrentRevision: "r", UpdateRevision: "r"}
+		})
 	}
 	var deployments appsv1.DeploymentList
 	Expect(env.Client.List(ctx, &deployments, client.InNamespace(w.namespace()))).To(Succeed())
 	for _, deployment := range deployments.Items {
 		n := ptr.Deref(deployment.Spec.Replicas, 1)
-		deployment.Status = appsv1.DeploymentStatus{ObservedGeneration: deployment.Generation, Replicas: n, ReadyReplicas: n, UpdatedReplicas: n, AvailableReplicas: n}
-		Expect(env.Client.Status().Update(ctx, &deployment)).To(Succeed())
+		changeStatus(&deployment, func(d *appsv1.Deployment) {
+			d.Status = appsv1.DeploymentStatus{ObservedGeneration: d.Generation, Replicas: n, ReadyReplicas: n, UpdatedReplicas: n, AvailableReplicas: n}
+		})
 	}
 	gate := &corev1.Service{}
 	if err := env.Client.Get(ctx, w.key(meta.EdgeService), gate); err == nil {
-		gate.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "198.51.100.7", IPMode: ptr.To(corev1.LoadBalancerIPModeVIP)}}
-		Expect(env.Client.Status().Update(ctx, gate)).To(Succeed())
+		changeStatus(gate, func(s *corev1.Service) {
+			s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "198.51.100.7", IPMode: ptr.To(corev1.LoadBalancerIPModeVIP)}}
+		})
 	} else {
 		Expect(apierrors.IsNotFound(err)).To(BeTrue())
 	}
 	w.bindClaims()
+}
+
+// changeStatus writes a status without minding who else writes the object.
+func changeStatus[O client.Object](o O, change func(O)) {
+	GinkgoHelper()
+	before := o.DeepCopyObject().(client.Object)
+	change(o)
+	Expect(env.Client.Status().Patch(ctx, o, client.MergeFrom(before))).To(Succeed())
 }
 
 // bindClaims makes a volume for each claim, with the reclaim policy that clouds use.
@@ -120,9 +131,9 @@ func (w *world) bindClaims() {
 		if claim.Status.Phase == corev1.ClaimBound {
 			continue
 		}
+		bound := func(c *corev1.PersistentVolumeClaim) { c.Status.Phase = corev1.ClaimBound }
 		if claim.Spec.VolumeName != "" {
-			claim.Status.Phase = corev1.ClaimBound
-			Expect(env.Client.Status().Update(ctx, &claim)).To(Succeed())
+			changeStatus(&claim, bound)
 			continue
 		}
 		volume := &corev1.PersistentVolume{
@@ -136,10 +147,8 @@ func (w *world) bindClaims() {
 			},
 		}
 		Expect(env.Client.Create(ctx, volume)).To(Succeed())
-		claim.Spec.VolumeName = volume.Name
-		Expect(env.Client.Update(ctx, &claim)).To(Succeed())
-		claim.Status.Phase = corev1.ClaimBound
-		Expect(env.Client.Status().Update(ctx, &claim)).To(Succeed())
+		edit(&claim, func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName = volume.Name })
+		changeStatus(&claim, bound)
 	}
 }
 
