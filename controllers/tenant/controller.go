@@ -151,6 +151,8 @@ func judge(s *scope, stopped error) outcome {
 			}
 		} else if waiting := asWait(err); waiting != nil {
 			end.waiting = waiting
+		} else if waiting := asFresh(s, err); waiting != nil {
+			end.waiting = waiting
 		} else {
 			retry = append(retry, err)
 		}

@@ -12,6 +12,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -230,6 +231,28 @@ func TestErrorsAreSortedByWhoCanHelp(t *testing.T) {
 	}
 	if !apierrors.IsConflict(end.failure) || strings.Contains(end.failure.Error(), "Service tenant-acme/db exists") {
 		t.Errorf("only what may help is tried again, got %v", end.failure)
+	}
+}
+
+func TestANewNamespaceMayRefuseForAWhile(t *testing.T) {
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	refusal := apierrors.NewForbidden(corev1.Resource("persistentvolumeclaims"), "db-0001", errors.New("status unknown for quota: freehold"))
+	bound := func(age time.Duration) map[string]*rbacv1.RoleBinding {
+		return map[string]*rbacv1.RoleBinding{meta.OperatorRoleBinding: {ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(now.Add(-age))}}}
+	}
+	for name, row := range map[string]struct {
+		bindings map[string]*rbacv1.RoleBinding
+		waits    bool
+	}{
+		"the RoleBinding was made in this pass": {nil, true},
+		"it is seconds old":                     {bound(5 * time.Second), true},
+		"it is old: a refusal is an error":      {bound(time.Hour), false},
+	} {
+		s := &scope{tenant: &v1alpha1.Tenant{}, now: now, observed: observed{roleBindings: row.bindings}}
+		end := judge(s, fmt.Errorf("applying: %w", refusal))
+		if waits := end.waiting != nil && end.waiting.retry > 0; waits != row.waits || (end.failure != nil) == row.waits {
+			t.Errorf("%s: waits is %t with failure %v, want %t", name, waits, end.failure, row.waits)
+		}
 	}
 }
 

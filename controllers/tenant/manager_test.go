@@ -157,6 +157,7 @@ var _ = Describe("The operator as it runs", Ordered, Serial, func() {
 	})
 
 	It("asks the API server for nothing once the fleet has converged", func() {
+		Expect(o.requests.Seen(testenv.Request.IsWrite)).NotTo(BeEmpty(), "a counter that counts nothing proves nothing")
 		o.quiet()
 		o.requests.Reset()
 		Consistently(o.requests.Reconciling).WithTimeout(5 * time.Second).WithPolling(time.Second).Should(BeEmpty())
@@ -171,6 +172,7 @@ var _ = Describe("The operator as it runs", Ordered, Serial, func() {
 		Eventually(reconciles).WithTimeout(time.Minute).Should(BeNumerically(">=", before+fleet), "each Tenant shall be looked at")
 		Consistently(func() []testenv.Request { return besidesInitialLists(o.requests.Reconciling()) }).
 			WithTimeout(3 * time.Second).WithPolling(time.Second).Should(BeEmpty())
+		Expect(o.requests.Seen(func(r testenv.Request) bool { return r.Watch })).NotTo(BeEmpty(), "a counter that counts nothing proves nothing")
 	})
 
 	It("undoes drift at once", func() {

@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 	"github.com/freehold-dev/freehold/controllers/internal/apply"
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
 	"github.com/freehold-dev/freehold/controllers/tenant/render"
 )
 
@@ -69,4 +72,23 @@ func asWait(err error) *waitError {
 		return &waitError{message: terminating.Error(), retry: conflictRetry}
 	}
 	return nil
+}
+
+// freshNamespace is how long a new namespace may still refuse the operator: until the API server has heard of the
+// RoleBinding, and the ResourceQuota has been counted for the first time.
+const freshNamespace = 30 * time.Second
+
+// freshRetry is how soon to try again meanwhile.
+const freshRetry = 100 * time.Millisecond
+
+// asFresh finds the refusals of a new namespace, which pass by themselves; nil if it is none.
+func asFresh(s *scope, err error) *waitError {
+	if !apierrors.IsForbidden(err) {
+		return nil
+	}
+	binding := s.observed.roleBindings[meta.OperatorRoleBinding]
+	if binding != nil && s.now.Sub(binding.CreationTimestamp.Time) > freshNamespace {
+		return nil
+	}
+	return &waitError{message: fmt.Sprintf("namespace %s is new and does not take everything yet: %v", s.namespace, err), retry: freshRetry}
 }
