@@ -29,7 +29,7 @@ type databasePod struct {
 	t         *testing.T
 	authority *agenttest.Authority
 	// Folders on this machine.
-	volume, instance, tls, credentials string
+	volume, sockets, instance, tls, credentials string
 }
 
 func newDatabasePod(t *testing.T) *databasePod {
@@ -37,7 +37,7 @@ func newDatabasePod(t *testing.T) *databasePod {
 	pod := agenttest.NewPod(t, "FREEHOLD_POSTGRES_ROOT", meta.UIDPostgres, "/usr/lib/postgresql/17/bin:/usr/bin:/bin")
 	p := &databasePod{Pod: pod, t: t, authority: agenttest.NewAuthority(t)}
 	p.volume = pod.Folder(meta.DataDir, true)
-	pod.Folder(meta.SocketDir, true)
+	p.sockets = pod.Folder(meta.SocketDir, true)
 	p.instance, p.tls = pod.Folder(meta.InstanceDir, false), pod.Folder(meta.TLSDir, false)
 	p.credentials = pod.Folder(meta.CredentialsDir, false)
 	p.publish(pod.Folder(meta.ConfigDir, false), serverConfig())

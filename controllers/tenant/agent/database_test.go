@@ -206,6 +206,7 @@ func TestDatabaseTellsThatItRecoversAfterACrash(t *testing.T) {
 	conn := p.app("first password")
 	p.exec(conn, "CREATE TABLE notes (id int PRIMARY KEY, text text)")
 	p.exec(conn, "INSERT INTO notes SELECT i, repeat(md5(i::text), 10) FROM generate_series(1, 300000) AS i")
+	thread := p.someThread(server)
 	if err := syscall.Kill(p.postmaster(server), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -215,6 +216,7 @@ func TestDatabaseTellsThatItRecoversAfterACrash(t *testing.T) {
 
 	p.sayInitialized(true)
 	p.prepare()
+	p.leaveStaleLocks(thread)
 	again := p.Start("agent", "database", "run")
 	release := p.holdRecovery(again)
 	agenttest.Eventually(t, "the state recovering", func() error {
@@ -231,9 +233,69 @@ func TestDatabaseTellsThatItRecoversAfterACrash(t *testing.T) {
 	}
 	release()
 	p.eventuallyReady(again)
+	if n := strings.Count(again.Log(), "removed the lock file of a server that was killed"); n != 2 {
+		t.Errorf("the agent removed %d stale lock files, want 2", n)
+	}
 	if n := ask[int](p, p.app("first password"), "SELECT count(*) FROM notes"); n != 300000 {
 		t.Errorf("%d rows are left of 300000", n)
 	}
+}
+
+// someThread is the number, inside its container, of a thread of the agent; the next agent will most likely have one
+// of that number, too.
+func (p *databasePod) someThread(server *agenttest.Container) string {
+	p.t.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", server.PID()))
+	if err != nil || len(files) < 3 {
+		p.t.Fatalf("the agent has the threads %v, %v", files, err)
+	}
+	status, err := os.ReadFile(files[2])
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if numbers, ok := strings.CutPrefix(line, "NSpid:"); ok {
+			fields := strings.Fields(numbers)
+			return fields[len(fields)-1]
+		}
+	}
+	p.t.Fatalf("no NSpid in %s", status)
+	return ""
+}
+
+// leaveStaleLocks makes the killed server's lock files name the number of a process that exists. PostgreSQL takes
+// that process, or thread, for a running server.
+func (p *databasePod) leaveStaleLocks(number string) {
+	p.t.Helper()
+	for _, path := range []string{p.file("pgdata/postmaster.pid"), filepath.Join(p.sockets, ".s.PGSQL.5432.lock")} {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			p.t.Fatal("a killed server leaves its lock files:", err)
+		}
+		_, rest, _ := strings.Cut(string(content), "\n")
+		if err := os.WriteFile(path, []byte(number+"\n"+rest), 0o600); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+}
+
+func TestTwoServersNeverUseOneVolume(t *testing.T) {
+	t.Parallel()
+	p := newDatabasePod(t)
+	p.prepare()
+	first := p.run()
+	second := p.Start("agent", "database", "run")
+	agenttest.Eventually(t, "the second server's wait", func() error {
+		if !strings.Contains(second.Log(), "another server still uses the volume") {
+			return fmt.Errorf("its log does not speak of it")
+		}
+		return nil
+	})
+	p.exec(p.app("first password"), "CREATE TABLE notes ()")
+	first.Signal(syscall.SIGKILL)
+	first.ExitCode()
+	p.eventuallyReady(second)
+	p.exec(p.app("first password"), "INSERT INTO notes DEFAULT VALUES")
 }
 
 // holdRecovery stops the process that replays the log, so that the test can look at its leisure.
@@ -242,6 +304,11 @@ func (p *databasePod) holdRecovery(server *agenttest.Container) (release func())
 	const inCrashRecovery = 4
 	var startup int
 	agenttest.Eventually(p.t, "the beginning of the recovery", func() error {
+		select {
+		case <-server.Done():
+			p.t.Fatal("the server ended")
+		default:
+		}
 		if p.controlState() != inCrashRecovery {
 			return fmt.Errorf("the control file says %d", p.controlState())
 		}

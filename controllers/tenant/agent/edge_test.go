@@ -225,4 +225,8 @@ func TestGateEndsAsHAProxyEnds(t *testing.T) {
 	if code := gate.ExitCode(); code != 128+int(syscall.SIGKILL) {
 		t.Errorf("it ended with %d, want 137", code)
 	}
+	// The kubelet starts the container again, over the same folder with the killed master's socket.
+	p.run()
+	p.rotateCertificate(200)
+	p.eventuallyServes(200)
 }

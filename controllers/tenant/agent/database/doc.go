@@ -13,6 +13,8 @@
 // application's: what an application puts in its own database (functions, operators, search paths) must not
 // run with a superuser's rights.
 //
-// Misuse: running two agents on one volume; running Prepare without the instance files of the operator; letting
+// Run locks the volume, so that a second server of any pod on the same machine waits until the first has gone.
+//
+// Misuse: running Prepare without the instance files of the operator; letting
 // anything else write the mark files. The mark is the only proof of whose data a volume holds.
 package database

@@ -24,6 +24,11 @@ func Run(ctx context.Context, c Config) (int, error) {
 	if err := c.checkPrepared(ctx); err != nil {
 		return 1, err
 	}
+	lock, err := c.lockVolume(ctx)
+	if err != nil {
+		return 1, err
+	}
+	defer lock.Close() //nolint:errcheck // nothing was written; the lock ends with the process at the latest.
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	watched := newObserver(c)
@@ -37,7 +42,7 @@ func Run(ctx context.Context, c Config) (int, error) {
 	}
 	children := process.New()
 	go children.Reap(background)
-	postmaster, err := c.startPostmaster(children)
+	postmaster, err := c.startPostmaster(children, lock)
 	if err != nil {
 		return 1, err
 	}
@@ -47,14 +52,18 @@ func Run(ctx context.Context, c Config) (int, error) {
 	return supervise(ctx, watched, postmaster, failed)
 }
 
-// startPostmaster starts the server on our own standard error, where it logs to.
-func (c Config) startPostmaster(children *process.Children) (*process.Child, error) {
+// startPostmaster starts the server on our own standard error, where it logs to, and with the volume's lock, which
+// thereby outlives us as long as a process of the server does.
+func (c Config) startPostmaster(children *process.Children, lock *os.File) (*process.Child, error) {
+	if err := c.removeStaleLocks(); err != nil {
+		return nil, err
+	}
 	program, err := c.program("postgres")
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(program, "-D", c.PGData, "-c", "config_file="+filepath.Join(c.ConfigDir, meta.KeyPostgreSQLConf))
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = os.Stdout, os.Stderr, []*os.File{lock}
 	return children.Start(cmd)
 }
 
