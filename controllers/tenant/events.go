@@ -48,17 +48,20 @@ func transition(before []metav1.Condition, now metav1.Condition) []announcement 
 	if old != nil && old.Status == now.Status && old.Reason == now.Reason {
 		return nil
 	}
-	switch {
-	case now.Type == v1alpha1.ConditionStalled:
-		return []announcement{{warning: true, reason: now.Reason, note: now.Message}}
-	case now.Type == v1alpha1.ConditionReconciling && now.Reason == v1alpha1.ReasonApplyFailed:
-		return []announcement{{warning: true, reason: now.Reason, note: now.Message}}
-	case now.Type == v1alpha1.ConditionAvailable && now.Status == metav1.ConditionTrue:
-		return []announcement{{reason: now.Reason, note: now.Message}}
-	case now.Type == v1alpha1.ConditionAvailable && old != nil && old.Status == metav1.ConditionTrue:
-		return []announcement{{warning: now.Reason != v1alpha1.ReasonSuspended, reason: now.Reason, note: now.Message}}
-	case now.Type == v1alpha1.ConditionUpdatePending && now.Status == metav1.ConditionTrue:
-		return []announcement{{reason: "UpdatePending", note: now.Message}}
+	isTrue := now.Status == metav1.ConditionTrue
+	switch now.Type {
+	case v1alpha1.ConditionAvailable:
+		if wasTrue := old != nil && old.Status == metav1.ConditionTrue; isTrue || wasTrue { // else another reason why not yet
+			return []announcement{{warning: !isTrue && now.Reason != v1alpha1.ReasonSuspended, reason: now.Reason, note: now.Message}}
+		}
+	case v1alpha1.ConditionUpdatePending:
+		if isTrue {
+			return []announcement{{reason: v1alpha1.ConditionUpdatePending, note: now.Message}}
+		}
+	default:
+		if now.Type == v1alpha1.ConditionStalled || now.Type == v1alpha1.ConditionReconciling && now.Reason == v1alpha1.ReasonApplyFailed {
+			return []announcement{{warning: true, reason: now.Reason, note: now.Message}}
+		}
 	}
 	return nil
 }

@@ -83,16 +83,21 @@ func recoverIdentity(f identityFacts, owner string) (identity, error) {
 			"namespace %s held an instance, but neither it nor its volumes say which: its ID stands in the ConfigMap %s there; run: kubectl label namespace %s %s=%s %s=<ID>",
 			f.namespace.Name, meta.InstanceConfigMap, f.namespace.Name, v1alpha1.LabelTenant, f.tenant, v1alpha1.LabelInstance)
 	}
-	if len(f.evidence) == 0 && owner == f.tenant {
+	if owner != f.tenant && (len(f.evidence) == 0 || !apply.AppliedByUs(f.namespace)) {
+		return identity{}, stall(v1alpha1.ReasonConflict,
+			"namespace %s exists and is not marked as this Tenant's: it is left alone; to let the Tenant use it, run: kubectl label namespace %s %s=%s",
+			f.namespace.Name, f.namespace.Name, v1alpha1.LabelTenant, f.tenant)
+	}
+	return identityByEvidence(f)
+}
+
+// identityByEvidence judges a namespace that is the Tenant's by what lies in it.
+func identityByEvidence(f identityFacts) (identity, error) {
+	if len(f.evidence) == 0 {
 		if f.adopt != "" {
 			return identity{}, stall(v1alpha1.ReasonAdoptionMismatch, "bootstrap.adopt names instance %s, but namespace %s holds no instance", f.adopt, f.namespace.Name)
 		}
 		return identity{}, nil
-	}
-	if len(f.evidence) == 0 || !apply.AppliedByUs(f.namespace) && owner != f.tenant {
-		return identity{}, stall(v1alpha1.ReasonConflict,
-			"namespace %s exists and is not marked as this Tenant's: it is left alone; to let the Tenant use it, run: kubectl label namespace %s %s=%s",
-			f.namespace.Name, f.namespace.Name, v1alpha1.LabelTenant, f.tenant)
 	}
 	if len(f.evidence) > 1 {
 		return identity{}, stall(v1alpha1.ReasonConflict, "namespace %s has lost its label %s and holds objects of several instances (%s): label it with the right one",

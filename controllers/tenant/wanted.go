@@ -175,8 +175,8 @@ func intact(seen *metav1.PartialObjectMetadata, want wantedSecret, now time.Time
 		}
 	}
 	if renew, ok := seen.Annotations[meta.AnnotationRenewAt]; ok {
-		at, err := time.Parse(time.RFC3339, renew)
-		if err != nil || !now.Before(at) {
+		// A mark that cannot be read is the zero time, long past.
+		if at, _ := time.Parse(time.RFC3339, renew); !now.Before(at) {
 			return false, nil
 		}
 	}
