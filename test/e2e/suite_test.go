@@ -234,3 +234,12 @@ func show(ctx context.Context, program string, arguments ...string) {
 
 // hours is a point in time for objects that need one.
 func hours(n int) metav1.Time { return metav1.NewTime(time.Now().Add(time.Duration(n) * time.Hour)) }
+
+// pipe runs a program with an input.
+func pipe(ctx context.Context, input, program string, arguments ...string) {
+	GinkgoHelper()
+	cmd := exec.CommandContext(ctx, program, arguments...)
+	cmd.Stdin = strings.NewReader(input)
+	out, err := cmd.CombinedOutput()
+	Expect(err).NotTo(HaveOccurred(), "%s %s: %s", program, strings.Join(arguments, " "), out)
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/freehold-dev/freehold/api/v1alpha1"
+)
+
+var _ = Describe("The product is updated", Ordered, func() {
+	customer := named("updated")
+	const className = "e2e-updates"
+	var first, second string
+
+	edit := func(ctx context.Context, change func(*v1alpha1.TenantClassSpec)) {
+		GinkgoHelper()
+		class := &v1alpha1.TenantClass{}
+		Expect(api.Get(ctx, client.ObjectKey{Name: className}, class)).To(Succeed())
+		change(&class.Spec)
+		Expect(api.Update(ctx, class)).To(Succeed())
+	}
+	approve := func(ctx context.Context, hash string) {
+		GinkgoHelper()
+		run(ctx, "kubectl", "annotate", "tenant", customer.name, v1alpha1.AnnotationApproveUpdate+"="+hash, "--overwrite")
+	}
+	// pending waits until an update waits for approval, and returns its hash. words tell what it would change.
+	pending := func(ctx context.Context, words ...string) string {
+		GinkgoHelper()
+		var message string
+		Eventually(func(g Gomega) {
+			message = customer.poll(ctx, v1alpha1.ConditionUpdatePending)()
+			g.Expect(message).To(HavePrefix("UpdatePending=True " + v1alpha1.ReasonRevisionDiffers))
+			for _, word := range words {
+				g.Expect(message).To(ContainSubstring(word))
+			}
+		}).WithContext(ctx).Should(Succeed(), "the Tenant should say what waits")
+		hash := customer.tenant(ctx).Status.Revision.PendingHash
+		Expect(message).To(ContainSubstring(hash), "the message should name the hash to approve")
+		return hash
+	}
+	runs := func(ctx context.Context, hash string) {
+		GinkgoHelper()
+		Eventually(func() string { return customer.tenant(ctx).Status.Revision.Hash }).WithContext(ctx).Should(Equal(hash))
+	}
+	untouched := func(ctx context.Context, pods map[string]string) {
+		GinkgoHelper()
+		Consistently(func() map[string]string { return customer.lives(ctx) }).WithContext(ctx).Should(Equal(pods), "nothing should restart before the approval")
+	}
+
+	BeforeAll(func(ctx SpecContext) {
+		class := minifluxClass()
+		class.Name = className
+		renewClass(ctx, class)
+		DeferCleanup(func(ctx SpecContext) { Expect(api.Delete(ctx, class)).To(Succeed()) }, NodeTimeout(prompt))
+		customer.order(ctx, func(t *v1alpha1.Tenant) { t.Spec.ClassRef.Name = className }).available(ctx).answers(ctx)
+		first = customer.tenant(ctx).Status.Revision.Hash
+		Expect(first).NotTo(BeEmpty())
+	}, NodeTimeout(patient))
+
+	It("waits for approval when the class changes, and restarts nothing until then", func(ctx SpecContext) {
+		pods := customer.lives(ctx)
+		edit(ctx, func(s *v1alpha1.TenantClassSpec) {
+			s.App.Env = append(s.App.Env, v1alpha1.EnvVar{Name: "POLLING_FREQUENCY", Value: "30"})
+		})
+		second = pending(ctx, "the images stay, settings change")
+		untouched(ctx, pods)
+		Expect(customer.poll(ctx, v1alpha1.ConditionReady)()).To(HavePrefix("Ready=True"), "a waiting update is no fault")
+	}, SpecTimeout(patient))
+
+	It("takes no approval of something else", func(ctx SpecContext) {
+		pods := customer.lives(ctx)
+		approve(ctx, "0000000000")
+		pending(ctx, "0000000000")
+		untouched(ctx, pods)
+	}, SpecTimeout(patient))
+
+	It("updates after the approval, and only what changed", func(ctx SpecContext) {
+		database, edge := customer.pod(ctx, "database").UID, customer.pod(ctx, "edge").UID
+		app := customer.pod(ctx, "app").UID
+		approve(ctx, second)
+		runs(ctx, second)
+		Eventually(func() bool { return customer.pod(ctx, "app").UID != app }).WithContext(ctx).Should(BeTrue(), "the application should run with the new setting")
+		customer.available(ctx).answers(ctx)
+		Expect(customer.pod(ctx, "database").UID).To(Equal(database), "the database has nothing new and should not restart")
+		Expect(customer.pod(ctx, "edge").UID).To(Equal(edge), "the gate has nothing new and should not restart")
+		Expect(customer.poll(ctx, v1alpha1.ConditionUpdatePending)()).To(HavePrefix("UpdatePending=False"))
+		Expect(customer.tenant(ctx).Status.Revision.Number).To(Equal(int64(2)))
+	}, SpecTimeout(patient))
+
+	It("answers 503 with Retry-After while a bad image cannot start", func(ctx SpecContext) {
+		good := string(minifluxClass().Spec.App.Image)
+		bad := good[:strings.LastIndex(good, ":")] + ":does-not-exist"
+		edit(ctx, func(s *v1alpha1.TenantClassSpec) { s.App.Image = v1alpha1.ImageReference(bad) })
+		approve(ctx, pending(ctx, "app image "+good+" → "+bad))
+		Eventually(customer.poll(ctx, v1alpha1.ConditionAvailable)).WithContext(ctx).Should(HavePrefix("Available=False AppNotReady"))
+		b := customer.browser(ctx)
+		Eventually(func(g Gomega) {
+			got, err := b.get(ctx, "/")
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(got.StatusCode).To(Equal(http.StatusServiceUnavailable))
+			g.Expect(got.Header.Get("Retry-After")).NotTo(BeEmpty())
+		}).WithContext(ctx).Should(Succeed(), "the gate should tell clients to come back")
+	}, SpecTimeout(patient))
+
+	It("goes back by approving the older revision", func(ctx SpecContext) {
+		approve(ctx, second)
+		runs(ctx, second)
+		customer.available(ctx).answers(ctx)
+		Expect(customer.tenant(ctx).Status.Revision.Number).To(Equal(int64(4)))
+		pending(ctx, "does-not-exist")
+	}, SpecTimeout(patient))
+
+	It("does not restart a customer when the operator is upgraded", func(ctx SpecContext) {
+		pods, number := customer.lives(ctx), customer.tenant(ctx).Status.Revision.Number
+		DeferCleanup(func(ctx SpecContext) { install(ctx) }, NodeTimeout(patient))
+		install(ctx, "--set", "images.edge.tag=next")
+		pending(ctx, "edge image", ":next")
+		untouched(ctx, pods)
+		customer.answers(ctx)
+		Expect(customer.tenant(ctx).Status.Revision.Number).To(Equal(number))
+	}, SpecTimeout(2*patient))
+})
