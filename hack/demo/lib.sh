@@ -25,17 +25,18 @@ restamp() {
   done
 }
 
-# install_operator installs or upgrades the chart. The annotation makes a changed image of the same name start anew.
+# install_operator installs or upgrades the chart. The annotation starts the operator anew when its program changed:
+# the image keeps its name.
 install_operator() {
-  local image
-  image=$(go -C hack/devcluster run ./images/cmd/build manager | awk '{ print $2 }')
+  local program
+  program=$(sha256sum "$(cache_dir images)/freehold" | cut -c1-16)
   helm upgrade --install freehold charts/freehold --namespace freehold-system --create-namespace \
     --wait --timeout 5m --hide-notes \
     --set images.manager.repository=localhost/freehold-manager,images.manager.tag=dev \
     --set images.postgres.repository=localhost/freehold-postgres,images.postgres.tag=dev \
     --set images.edge.repository=localhost/freehold-edge,images.edge.tag=dev \
     --set 'cluster.networks={10.90.0.0/16,10.244.0.0/16,10.96.0.0/16}' \
-    --set-string "podAnnotations.freehold\.dev/image=$image"
+    --set-string "podAnnotations.freehold\.dev/program=$program" | sed -n 1p
 }
 
 # condition TENANT TYPE FIELD prints a field of a condition; nothing if it is not there.
@@ -52,16 +53,16 @@ client() { local name=$1; shift; ip netns exec "dc-$name" "$@"; }
 
 # await_tenant TENANT waits until the instance answers a client over HTTPS, and says meanwhile what it waits for.
 await_tenant() {
-  local tenant=$1 deadline=$((SECONDS + patience)) state last=
+  local tenant=$1 deadline=$((SECONDS + patience)) stalled=0 state last=
   while true; do
-    if [ -n "$(condition "$tenant" Stalled reason)" ]; then
-      give_up "$tenant" "$(condition "$tenant" Stalled message)"
-    fi
+    # A mistake that is being mended is Stalled for a moment; one that lasts is not waited for.
+    if [ -n "$(condition "$tenant" Stalled reason)" ]; then stalled=$((stalled + 1)); else stalled=0; fi
+    [ $stalled -lt 10 ] || give_up "$tenant" "$(condition "$tenant" Stalled message)"
     if [ "$(condition "$tenant" Ready status)$(condition "$tenant" Available status)" = TrueTrue ] && answers "$tenant"; then
       break
     fi
     state=$(condition "$tenant" Ready message)
-    if [ "$state" != "$last" ]; then say "     $tenant: ${state:-not looked at yet}"; last=$state; fi
+    if [ "$state" != "$last" ] && [ "$(condition "$tenant" Ready status)" != True ]; then say "     $tenant: ${state:-not looked at yet}"; last=$state; fi
     [ $SECONDS -lt $deadline ] || give_up "$tenant" "it does not answer after $patience s"
     sleep 1
   done
@@ -106,7 +107,7 @@ print_guide() {
   printf '\n%s\n' "-------------------------------------------------------------------------------"
   for tenant in acme globex; do
     host=$(hostname_of "$tenant")
-    printf '%-7s https://%s   at %s   log in as admin / %s\n' "$tenant" "$host" "$(address "$tenant")" "$(password "$tenant")"
+    printf '%-8s %-28s at %-15s log in as admin / %s\n' "$tenant" "https://$host" "$(address "$tenant")" "$(password "$tenant")"
   done
   sed -e "s|@ENV@|$demo_dir/env|g" -e "s|@ACME@|$(address acme)|g" -e "s|@ACME_HOST@|$(hostname_of acme)|g" \
     -e "s|@ACME_CA@|$demo_dir/acme-ca.crt|g" -e "s|@ACME_PASSWORD@|$(password acme)|g" hack/demo/guide.txt
