@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 )
 
 // programLayer builds the program of an image and wraps it as /usr/bin/PROGRAM.
@@ -35,9 +36,16 @@ func buildProgram(ctx context.Context, p program, opts Options) (string, error) 
 	}
 }
 
-// buildFreehold compiles the repository's root package. Go's own cache makes this quick when little changed,
-// and without paths and commit stamps the same code gives the same bytes, hence the same image.
+// compiled holds what this process has compiled, by repository: linking takes as long as the rest of an image, and
+// all images of one command shall hold the same program.
+var compiled sync.Map
+
+// buildFreehold compiles the repository's root package, once in a process. Go's own cache makes this quick when
+// little changed, and without paths and commit stamps the same code gives the same bytes, hence the same image.
 func buildFreehold(ctx context.Context, opts Options) (string, error) {
+	if target, ok := compiled.Load(opts.Repo); ok {
+		return target.(string), nil
+	}
 	unlock, err := lock(ctx, opts, "freehold-program")
 	if err != nil {
 		return "", err
@@ -55,6 +63,7 @@ func buildFreehold(ctx context.Context, opts Options) (string, error) {
 		return "", fmt.Errorf("put the compiled freehold in place: %w", err)
 	}
 	done()
+	compiled.Store(opts.Repo, target)
 	return target, nil
 }
 
