@@ -118,8 +118,11 @@ var _ = Describe("A customer orders an application of another shape: files, its 
 		return got.body, nil
 	}
 
-	It("comes up and answers through the gate, which speaks TLS to it", func(ctx SpecContext) {
+	BeforeAll(func(ctx SpecContext) {
 		customer.order(ctx, func(t *v1alpha1.Tenant) { t.Spec.ClassRef.Name = headscaleName }).available(ctx)
+	}, NodeTimeout(patient))
+
+	It("answers through the gate, which speaks TLS to it", func(ctx SpecContext) {
 		Eventually(func() (err error) { key, err = publicKey(ctx); return err }).WithContext(ctx).Should(Succeed())
 		Expect(key).To(ContainSubstring("publicKey"))
 	}, SpecTimeout(patient))

@@ -218,14 +218,13 @@ stringData: {theirs: "yes"}
 		return run(ctx, "kubectl", "get", "configmap/their-config", "service/their-service", "networkpolicy/their-policy",
 			"secret/their-secret", "-n", customer.namespace, "-o", "yaml")
 	}
-	namespace := func(ctx context.Context) {
-		DeferCleanup(func(ctx SpecContext) { customer.erase(ctx) }, NodeTimeout(patient))
+
+	BeforeAll(func(ctx SpecContext) {
 		run(ctx, "kubectl", "create", "namespace", customer.namespace)
-	}
+		customer.order(ctx)
+	}, NodeTimeout(prompt))
 
 	It("leaves a namespace alone that nobody has handed over, and says how to", func(ctx SpecContext) {
-		namespace(ctx)
-		Expect(api.Create(ctx, customer.manifest())).To(Succeed())
 		customer.stalled(ctx, v1alpha1.ReasonConflict, "kubectl label namespace tenant-neighbours freehold.dev/tenant=neighbours")
 		Expect(run(ctx, "kubectl", "get", "networkpolicy,secret,service,pvc", "-n", customer.namespace, "-o", "name")).To(BeEmpty())
 	}, SpecTimeout(patient))

@@ -20,7 +20,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -232,14 +231,16 @@ func show(ctx context.Context, program string, arguments ...string) {
 	fmt.Printf("\n--- %s %s\n%s\n", program, strings.Join(arguments, " "), out)
 }
 
-// hours is a point in time for objects that need one.
-func hours(n int) metav1.Time { return metav1.NewTime(time.Now().Add(time.Duration(n) * time.Hour)) }
-
-// pipe runs a program with an input.
+// pipe runs a program with an input; a failure ends the story.
 func pipe(ctx context.Context, input, program string, arguments ...string) {
 	GinkgoHelper()
+	out, err := tryPipe(ctx, input, program, arguments...)
+	Expect(err).NotTo(HaveOccurred(), "%s %s: %s", program, strings.Join(arguments, " "), out)
+}
+
+func tryPipe(ctx context.Context, input, program string, arguments ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, program, arguments...)
 	cmd.Stdin = strings.NewReader(input)
 	out, err := cmd.CombinedOutput()
-	Expect(err).NotTo(HaveOccurred(), "%s %s: %s", program, strings.Join(arguments, " "), out)
+	return string(out), err
 }

@@ -66,6 +66,8 @@ func (c *customer) erase(ctx context.Context) {
 	}
 	var volumes corev1.PersistentVolumeList
 	Expect(api.List(ctx, &volumes)).To(Succeed())
+	// A namespace waits for its pods' grace periods in coarse steps; nobody needs grace any more.
+	_ = api.DeleteAllOf(ctx, &corev1.Pod{}, client.InNamespace(c.namespace), client.GracePeriodSeconds(0))
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: c.namespace}}
 	Expect(client.IgnoreNotFound(api.Delete(ctx, ns))).To(Succeed())
 	Eventually(func() bool { return apierrors.IsNotFound(api.Get(ctx, client.ObjectKeyFromObject(ns), ns)) }).
