@@ -12,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
@@ -130,8 +131,10 @@ func remaining(o observed) string {
 		}
 	}
 	for name, deployment := range o.deployments {
-		if deployment.Status.Replicas > 0 || deployment.Status.ObservedGeneration < deployment.Generation {
-			left = append(left, fmt.Sprintf("Deployment %s has %d pods", name, deployment.Status.Replicas))
+		// Unlike a StatefulSet, a Deployment does not count pods that still serve their last requests.
+		pods := deployment.Status.Replicas + ptr.Deref(deployment.Status.TerminatingReplicas, 0)
+		if pods > 0 || deployment.Status.ObservedGeneration < deployment.Generation {
+			left = append(left, fmt.Sprintf("Deployment %s has %d pods", name, pods))
 		}
 	}
 	slices.Sort(left)
