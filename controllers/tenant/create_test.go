@@ -64,6 +64,9 @@ var _ = Describe("Creating a Tenant", func() {
 		Expect(t.OwnerReferences).To(BeEmpty())
 		Expect(w.readNamespace().OwnerReferences).To(BeEmpty())
 
+		Expect(metric("freehold_tenant_condition", map[string]string{"tenant": w.name, "type": v1alpha1.ConditionReady})).To(Equal(1.0))
+		Expect(metric("freehold_tenant_condition", map[string]string{"tenant": w.name, "type": v1alpha1.ConditionStalled})).To(Equal(0.0))
+
 		w.restart()
 		Expect(w.writes()).To(BeEmpty(), "an operator that was restarted must not write")
 		for _, request := range w.requests.Seen(func(testenv.Request) bool { return true }) {

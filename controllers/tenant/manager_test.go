@@ -76,17 +76,42 @@ func (o *operator) quiet() {
 // reconciles counts the passes of all operators of this process.
 func reconciles() float64 {
 	GinkgoHelper()
+	return metric("controller_runtime_reconcile_total", map[string]string{"controller": "tenant"})
+}
+
+// metric is the sum of a metric over all series with the given labels.
+func metric(name string, labels map[string]string) float64 {
+	GinkgoHelper()
 	families, err := metrics.Registry.Gather()
 	Expect(err).NotTo(HaveOccurred())
-	total := 0.0
+	total, found := 0.0, false
 	for _, family := range families {
-		if family.GetName() == "controller_runtime_reconcile_total" {
-			for _, metric := range family.GetMetric() {
-				total += metric.GetCounter().GetValue()
+		if family.GetName() != name {
+			continue
+		}
+		for _, series := range family.GetMetric() {
+			has := map[string]string{}
+			for _, label := range series.GetLabel() {
+				has[label.GetName()] = label.GetValue()
 			}
+			if !subset(labels, has) {
+				continue
+			}
+			found = true
+			total += series.GetCounter().GetValue() + series.GetGauge().GetValue()
 		}
 	}
+	Expect(found).To(BeTrue(), "there is no metric %s with %v", name, labels)
 	return total
+}
+
+func subset(part, whole map[string]string) bool {
+	for key, value := range part {
+		if whole[key] != value {
+			return false
+		}
+	}
+	return true
 }
 
 // besidesInitialLists leaves out how a watch begins where the API server does not stream the list: one list of a kind

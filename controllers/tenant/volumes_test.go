@@ -3,9 +3,13 @@
 package tenant_test
 
 import (
+	"time"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
@@ -95,13 +99,26 @@ var _ = Describe("Volumes", func() {
 		w.expectNotStalled()
 	})
 
-	It("grow when the Tenant asks for more", func() {
-		w := running()
-		// Without a StorageClass that allows it the API server refuses; the refusal must not stop the rest.
-		w.editTenant(func(t *v1alpha1.Tenant) {
-			t.Spec.App = &v1alpha1.TenantApp{Storage: ptr.To(read(w, meta.AppClaim, &corev1.PersistentVolumeClaim{}).Spec.Resources.Requests[corev1.ResourceStorage].DeepCopy())}
-			t.Spec.App.Storage.Add(*t.Spec.App.Storage)
+	It("grow when the Tenant asks for more, where the StorageClass allows it", func() {
+		w := newWorld()
+		w.create(&storagev1.StorageClass{
+			ObjectMeta: metav1.ObjectMeta{Name: w.name}, Provisioner: "example.com/disk", AllowVolumeExpansion: ptr.To(true),
 		})
+		class := w.class()
+		class.Spec.App.DataVolume.StorageClassName = w.name
+		w.create(class, w.tenant())
+		w.settle()
+		w.editTenant(func(t *v1alpha1.Tenant) { t.Spec.App = &v1alpha1.TenantApp{Storage: ptr.To(resource.MustParse("2Gi"))} })
+		w.settle()
+		claim := read(w, meta.AppClaim, &corev1.PersistentVolumeClaim{})
+		Expect(claim.Spec.Resources.Requests.Storage().String()).To(Equal("2Gi"))
+		w.expectCondition(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonConverged)
+	})
+
+	It("that cannot grow hold up nothing else", func() {
+		w := running()
+		w.clock.SetTime(w.clock.Now().Add(time.Minute)) // no longer a new namespace, which may refuse for a while
+		w.editTenant(func(t *v1alpha1.Tenant) { t.Spec.App = &v1alpha1.TenantApp{Storage: ptr.To(resource.MustParse("2Gi"))} })
 		Expect(env.Client.Delete(ctx, read(w, meta.AppService, &corev1.Service{}))).To(Succeed())
 		Expect(w.failingPass()).To(MatchError(ContainSubstring(meta.AppClaim)))
 		w.expectCondition(v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonApplyFailed)
