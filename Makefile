@@ -66,6 +66,10 @@ e2e: ## User stories on a real cluster: the local one, or the one of KUBECONFIG 
 bench: ## Benchmarks (BENCH=regexp) | Go | 5 min
 	@hack/bench.sh '$(BENCH)'
 
+.PHONY: bench-start
+bench-start: ## From a Tenant applied to its first answer, against the same objects applied by hand | the cluster of make demo, root | 6 min
+	@test/bench/start.sh
+
 .PHONY: lint
 lint: ## Go, API, import directions, chart and kustomization | Go | 10 min the first time, then 2 min
 	@hack/lint.sh

@@ -49,10 +49,10 @@ stripped() {
     | del(.status, .metadata["uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "finalizers"])
     | del(.metadata.annotations["pv.kubernetes.io/bind-completed", "pv.kubernetes.io/bound-by-controller",
         "volume.kubernetes.io/selected-node", "volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner",
-        "deployment.kubernetes.io/revision"]?)
+        "deployment.kubernetes.io/revision", "metallb.io/ip-allocated-from-pool"]?)
     | if .kind == "PersistentVolumeClaim" then del(.spec.volumeName)
       elif .kind == "Namespace" then del(.spec)
-      elif .kind == "Service" and .spec.clusterIP != "None" then del(.spec.clusterIP, .spec.clusterIPs)
+      elif .kind == "Service" and .spec.clusterIP != "None" then del(.spec["clusterIP", "clusterIPs", "healthCheckNodePort"])
       elif .kind == "ConfigMap" and .metadata.name == "freehold-instance" then .data.initialized = "false"
       else . end]}'
 }
@@ -79,8 +79,9 @@ clear_away() {
   kubectl delete tenant "$tenant" --ignore-not-found
   kubectl delete namespace "$namespace" --ignore-not-found
   if [ -n "$volumes" ]; then
+    # Freehold has set them to Retain; those made by hand go by themselves.
     # shellcheck disable=SC2086 # a list of names.
-    kubectl patch pv $volumes --type=merge -p '{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}'
+    kubectl patch pv $volumes --type=merge -p '{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}' || true
   fi
   if [ -n "$id" ]; then kubectl delete secret -n freehold-system "instance-$id" --ignore-not-found; fi
 }
