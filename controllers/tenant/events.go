@@ -48,20 +48,28 @@ func transition(before []metav1.Condition, now metav1.Condition) []announcement 
 	if old != nil && old.Status == now.Status && old.Reason == now.Reason {
 		return nil
 	}
-	isTrue := now.Status == metav1.ConditionTrue
+	wasTrue, isTrue := old != nil && old.Status == metav1.ConditionTrue, now.Status == metav1.ConditionTrue
+	told := announcement{reason: now.Reason, note: now.Message}
 	switch now.Type {
 	case v1alpha1.ConditionAvailable:
-		if wasTrue := old != nil && old.Status == metav1.ConditionTrue; isTrue || wasTrue { // else another reason why not yet
-			return []announcement{{warning: !isTrue && now.Reason != v1alpha1.ReasonSuspended, reason: now.Reason, note: now.Message}}
-		}
+		told.warning = !isTrue && now.Reason != v1alpha1.ReasonSuspended
+		return onlyIf(isTrue || wasTrue, told) // else it is another reason why it does not serve yet
 	case v1alpha1.ConditionUpdatePending:
-		if isTrue {
-			return []announcement{{reason: v1alpha1.ConditionUpdatePending, note: now.Message}}
-		}
-	default:
-		if now.Type == v1alpha1.ConditionStalled || now.Type == v1alpha1.ConditionReconciling && now.Reason == v1alpha1.ReasonApplyFailed {
-			return []announcement{{warning: true, reason: now.Reason, note: now.Message}}
-		}
+		told.reason = v1alpha1.ConditionUpdatePending
+		return onlyIf(isTrue, told)
+	case v1alpha1.ConditionStalled:
+		told.warning = true
+		return onlyIf(isTrue, told)
+	case v1alpha1.ConditionReconciling:
+		told.warning = true
+		return onlyIf(now.Reason == v1alpha1.ReasonApplyFailed, told)
 	}
 	return nil
+}
+
+func onlyIf(wanted bool, told announcement) []announcement {
+	if !wanted {
+		return nil
+	}
+	return []announcement{told}
 }
