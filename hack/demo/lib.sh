@@ -97,7 +97,7 @@ ask() {
   local name=\$1 tenant=\$2 path=\$3 host address; shift 3
   host=\$(kubectl get tenant "\$tenant" -o 'jsonpath={.spec.hostnames[0]}')
   address=\$(kubectl get tenant "\$tenant" -o 'jsonpath={.status.addresses[0]}')
-  client "\$name" curl -sS -m 10 --cacert "$demo_dir/\$tenant-ca.crt" --resolve "\$host:443:\$address" "https://\$host\$path" "\$@"
+  client "\$name" curl -sS -m 10 -w '\\n' --cacert "$demo_dir/\$tenant-ca.crt" --resolve "\$host:443:\$address" "https://\$host\$path" "\$@"
 }
 ENV
 }
