@@ -79,6 +79,8 @@ func (l Layout) start(d daemon, hash string) error {
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	closeInheritedOnExec()
+	letGoOfInherited()
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", d.name, err)
 	}
@@ -89,6 +91,20 @@ func (l Layout) start(d daemon, hash string) error {
 	// Children that end early must not stay behind as zombies of this command.
 	go func() { _ = cmd.Wait() }()
 	return l.writeRecord(d.name, record{PID: cmd.Process.Pid, StartTick: tick, Hash: hash, Started: time.Now()})
+}
+
+// closeInheritedOnExec keeps files that this command inherited away from daemons. A caller's lock or pipe would
+// otherwise stay held, and its reader would wait, for as long as the cluster runs.
+func closeInheritedOnExec() {
+	names, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return // without /proc nothing else here works either, and says so
+	}
+	for _, name := range names {
+		if fd, err := strconv.Atoi(name.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
 }
 
 func (l Layout) recordFile(name string) string { return l.State("run", name+".json") }
@@ -207,4 +223,18 @@ func tail(path string, lines int) string {
 	}
 	all := strings.Split(strings.TrimRight(string(content), "\n"), "\n")
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// letGoOfInherited keeps files that our caller left open, such as the lock of a flock(1) around us, from the
+// programs that we start: they would hold them for as long as they live.
+func letGoOfInherited() {
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return // Not fatal: only a caller with such files would notice.
+	}
+	for _, entry := range open {
+		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
 }
