@@ -29,6 +29,26 @@ func (l Layout) criImagePresent(ctx context.Context, reference string) (bool, er
 	return err == nil && answer.GetImage() != nil, err
 }
 
+// criRunning returns the ids of the containers that really run, as the kubelet reports them.
+func criRunning(ctx context.Context) (map[string]bool, error) {
+	conn, err := dialCRI()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close() }()
+	state := &criapi.ContainerStateValue{State: criapi.ContainerState_CONTAINER_RUNNING}
+	answer, err := criapi.NewRuntimeServiceClient(conn).ListContainers(ctx,
+		&criapi.ListContainersRequest{Filter: &criapi.ContainerFilter{State: state}})
+	if err != nil {
+		return nil, fmt.Errorf("list containers of the runtime: %w", err)
+	}
+	ids := map[string]bool{}
+	for _, container := range answer.GetContainers() {
+		ids["containerd://"+container.GetId()] = true
+	}
+	return ids, nil
+}
+
 // removeSandboxes removes every pod from the runtime, so that its kept content store does not remember them and the
 // network plugin gives up their addresses and interfaces.
 func removeSandboxes(ctx context.Context) error {

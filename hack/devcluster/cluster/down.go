@@ -63,7 +63,8 @@ func (l Layout) removeEverything(ctx context.Context) error {
 		removeClient(ctx, name)
 	}
 	errs = append(errs, removeLinks(ctx), removeTables(ctx), l.restoreForwarding())
-	errs = append(errs, unmountBelow(l.State()), unmountBelow(runtimeDir), removePodCgroups(), l.removeLogLinks())
+	errs = append(errs, unmountBelow(l.State()), unmountBelow(runtimeDir), removePodCgroups(), l.removeLogLinks(),
+		removePluginCache(), removeEmpty())
 	if err := errors.Join(errs...); err != nil {
 		return err // the state folder still says that there is something to remove
 	}

@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 )
 
-// requirement is a program of the operating system and the Debian package that brings it.
+// requirement is a program (or, with a full path, any file) of the operating system and the Debian package that brings it.
 type requirement struct{ program, debianPackage string }
 
 func requirements() []requirement {
@@ -19,6 +20,7 @@ func requirements() []requirement {
 		{"runc", "runc"}, {"/usr/lib/cni/ptp", "containernetworking-plugins"}, {"nft", "nftables"},
 		{"ip", "iproute2"}, {"conntrack", "conntrack"}, {"mmdebstrap", "mmdebstrap"}, {"mount", "mount"},
 		{"flock", "util-linux"}, {"curl", "curl"}, {"tar", "tar"},
+		{"/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring"}, // Ubuntu lacks it
 	}
 }
 
@@ -34,6 +36,10 @@ func missingPackages(needed []requirement, present func(program string) bool) []
 }
 
 func programPresent(program string) bool {
+	if filepath.IsAbs(program) {
+		_, err := os.Stat(program)
+		return err == nil
+	}
 	_, err := exec.LookPath(program)
 	return err == nil
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/freehold-dev/freehold/hack/devcluster/images"
 )
 
 func TestAnEmptyMachineHasNoConflicts(t *testing.T) {
@@ -88,6 +90,15 @@ func TestMissingPackagesAreListedOnce(t *testing.T) {
 	got := missingPackages(needed, func(program string) bool { return program == "a" })
 	if want := []string{"pkg-bc", "pkg-d"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestWhatTheImageBuilderNeedsIsInstalled(t *testing.T) {
+	installs := missingPackages(requirements(), func(string) bool { return false })
+	for _, name := range images.RequiredPackages() {
+		if !slices.Contains(installs, name) {
+			t.Errorf("load would fail on a machine without %s", name)
+		}
 	}
 }
 

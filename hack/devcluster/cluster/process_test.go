@@ -5,6 +5,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -88,6 +89,39 @@ func TestAChangedDaemonIsRestarted(t *testing.T) {
 	}
 	if alive(first.PID) {
 		t.Error("the older process still runs beside the new one")
+	}
+}
+
+func TestACallersLockIsNotHeldByDaemons(t *testing.T) {
+	l := inTemp(t)
+	lock, err := os.Create(filepath.Join(t.TempDir(), "lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	inherited, err := syscall.Dup(int(lock.Fd())) // like one that a shell passed on: not closed by an exec
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(inherited) })
+	r, _ := ensured(t, l, sleeper())
+	err = poll(t.Context(), 10*time.Second, func(context.Context) error {
+		program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", r.PID))
+		if err == nil && !strings.Contains(program, "sleep") && !strings.Contains(program, "coreutils") {
+			err = fmt.Errorf("still %s", program)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", r.PID))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("cannot see the daemon's files: %v %v", files, err)
+	}
+	for _, file := range files {
+		if target, _ := os.Readlink(file); target == lock.Name() {
+			t.Errorf("the daemon holds %s open", target)
+		}
 	}
 }
 

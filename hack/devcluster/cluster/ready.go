@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,15 +14,42 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// awaitClusterReady waits until the node accepts pods and the name service answers.
+// awaitClusterReady waits until the node accepts pods, the name service answers, and what the API server says about
+// containers is true again: after a crash it shows pods as ready that have died, until the kubelet has looked.
 func (l Layout) awaitClusterReady(ctx context.Context, limit time.Duration) error {
 	client, err := l.client()
 	if err != nil {
 		return err
 	}
 	return poll(ctx, limit, func(ctx context.Context) error {
-		return errors.Join(nodeReady(ctx, client), dnsReady(ctx, client))
+		return errors.Join(nodeReady(ctx, client), dnsReady(ctx, client), reportsTrue(ctx, client))
 	})
+}
+
+// reportsTrue fails while the API server reports a container as running that does not run.
+func reportsTrue(ctx context.Context, client kubernetes.Interface) error {
+	pods, err := client.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	running, err := criRunning(ctx)
+	if err != nil {
+		return err
+	}
+	return falseReport(pods.Items, running)
+}
+
+// falseReport names a pod with a container that is reported as running and is not among the running ones.
+func falseReport(pods []corev1.Pod, running map[string]bool) error {
+	for _, pod := range pods {
+		for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
+			if status.State.Running != nil && !running[status.ContainerID] {
+				return fmt.Errorf("container %s of pod %s/%s has ended and is still reported as running",
+					status.Name, pod.Namespace, pod.Name)
+			}
+		}
+	}
+	return nil
 }
 
 func nodeReady(ctx context.Context, client kubernetes.Interface) error {

@@ -110,6 +110,41 @@ func linksWithAddress(output []byte, address string) ([]string, error) {
 	return out, nil
 }
 
+// pluginCache is where the network plugins' library remembers results; its place is fixed.
+const pluginCache = "/var/lib/cni/results"
+
+// removePluginCache forgets the results of our pods, known by our network's name and their sandboxes' ids.
+func removePluginCache() error {
+	const prefix, suffix = pluginCache + "/devcluster-", "-eth0"
+	files, err := filepath.Glob(prefix + "*" + suffix)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, file := range files {
+		sandbox := strings.TrimSuffix(strings.TrimPrefix(file, prefix), suffix)
+		if err := os.Remove(pluginCache + "/cni-loopback-" + sandbox + "-lo"); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+		errs = append(errs, os.Remove(file))
+	}
+	return errors.Join(errs...)
+}
+
+// removeEmpty removes what programs made in fixed places, unless somebody else uses it too.
+func removeEmpty() error {
+	if err := os.Remove("/var/lib/kubelet/device-plugins/kubelet.sock"); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if names, err := os.ReadDir("/run/netns"); err == nil && len(names) == 0 {
+		_ = syscall.Unmount("/run/netns", 0) // the first `ip netns add` mounts it onto itself
+	}
+	for _, dir := range []string{"/var/lib/kubelet/device-plugins", "/var/lib/kubelet", pluginCache, "/var/lib/cni", "/run/netns"} {
+		_ = os.Remove(dir) // fails, as it should, when something is left in it
+	}
+	return nil
+}
+
 func removeLinks(ctx context.Context) error {
 	var errs []error
 	for name := range bridges() {
