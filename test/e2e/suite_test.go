@@ -198,9 +198,9 @@ func restartOperator(ctx context.Context) {
 	}).WithContext(ctx).Should(Succeed())
 }
 
-// Evidence: what one needs to see why a story failed. It goes into the failure's own report.
-var _ = ReportAfterEach(func(report SpecReport) {
-	if !report.Failed() || api == nil {
+// Evidence: what one needs to see why a story failed, taken before the story cleans up.
+var _ = JustAfterEach(func() {
+	if !CurrentSpecReport().Failed() || api == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -228,7 +228,7 @@ var _ = ReportAfterEach(func(report SpecReport) {
 
 func show(ctx context.Context, program string, arguments ...string) {
 	out, _ := try(ctx, program, arguments...)
-	fmt.Printf("\n--- %s %s\n%s\n", program, strings.Join(arguments, " "), out)
+	GinkgoWriter.Printf("\n--- %s %s\n%s\n", program, strings.Join(arguments, " "), out)
 }
 
 // pipe runs a program with an input; a failure ends the story.
