@@ -4,17 +4,14 @@ package tenant
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 	"github.com/freehold-dev/freehold/controllers/internal/apply"
@@ -136,29 +133,8 @@ func (r *Reconciler) requestCertificate(ctx context.Context, s *scope, changed b
 	if want == nil {
 		return r.withdrawCertificate(ctx, s, live)
 	}
-	return r.applyCertificate(ctx, s, live, want)
-}
-
-func (r *Reconciler) applyCertificate(ctx context.Context, s *scope, live, want *unstructured.Unstructured) error {
-	if live != nil {
-		if !apply.AppliedByUs(live) && live.GetLabels()[v1alpha1.LabelInstance] != s.instanceID {
-			return &apply.ConflictError{Kind: certificateKind.Kind, Namespace: s.namespace, Name: meta.EdgeCertificate}
-		}
-		// Values that we do not set are cert-manager's defaults.
-		if equality.Semantic.DeepDerivative(want.Object["spec"], live.Object["spec"]) && live.GetLabels()[v1alpha1.LabelInstance] == s.instanceID {
-			return nil
-		}
-	}
-	raw, err := json.Marshal(want)
-	if err != nil {
-		return fmt.Errorf("encoding the Certificate: %w", err)
-	}
-	answer := want.DeepCopy()
-	if err := r.client.Patch(ctx, answer, client.RawPatch(types.ApplyPatchType, raw), client.FieldOwner(meta.FieldOwner), client.ForceOwnership); err != nil {
-		return fmt.Errorf("applying Certificate %s/%s: %w", s.namespace, meta.EdgeCertificate, err)
-	}
-	s.written = append(s.written, certificateKind.Kind+"/"+meta.EdgeCertificate)
-	return nil
+	_, err = do(ctx, r, s, apply.ForeignKind(want), live, apply.Foreign{Unstructured: want})
+	return err
 }
 
 func (r *Reconciler) withdrawCertificate(ctx context.Context, s *scope, live *unstructured.Unstructured) error {

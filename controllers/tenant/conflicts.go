@@ -43,8 +43,19 @@ func hostnames(t *v1alpha1.Tenant) []string {
 	return names
 }
 
-// conflicts refuses a hostname or an address that an older Tenant has. The older one is not disturbed.
+// conflicts refuses a hostname or an address that an older Tenant has. The older one is not disturbed; one that runs
+// already is told, and goes on being kept as it is: somebody else's edit must not cost it its repairs.
 func (r *Reconciler) conflicts(ctx context.Context, s *scope) error {
+	err := r.findConflict(ctx, s)
+	if asStall(err) != nil && len(storedRevisions(s.observed.revisions)) > 0 {
+		s.failed(err)
+		return nil
+	}
+	return err
+}
+
+// findConflict is a stall if an older Tenant has one of the hostnames or the address.
+func (r *Reconciler) findConflict(ctx context.Context, s *scope) error {
 	for _, name := range hostnames(s.tenant) {
 		others, err := r.tenantsWith(ctx, IndexHostname, name)
 		if err != nil {

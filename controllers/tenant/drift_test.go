@@ -289,6 +289,20 @@ var _ = Describe("Strangers' objects", func() {
 		second.expectCondition(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonConverged)
 	})
 
+	It("lose a hostname that an older Tenant takes later, but are kept running and repaired", func() {
+		older, younger := running(), running()
+		older.editTenant(func(t *v1alpha1.Tenant) {
+			t.Spec.Hostnames = append(t.Spec.Hostnames, v1alpha1.Hostname(younger.name+".example.com"))
+		})
+		Expect(env.Client.Delete(ctx, read(younger, meta.EdgeService, &corev1.Service{}))).To(Succeed())
+		younger.pass()
+		younger.cluster()
+		younger.pass()
+		younger.expectStalled(v1alpha1.ReasonHostnameConflict)
+		read(younger, meta.EdgeService, &corev1.Service{})
+		younger.expectCondition(v1alpha1.ConditionAvailable, metav1.ConditionTrue, v1alpha1.ReasonServing)
+	})
+
 	It("lose an address to the older Tenant", func() {
 		address := fmt.Sprintf("203.0.113.%d", names.Load()%250+1)
 		first := running(func(t *v1alpha1.Tenant) { t.Spec.Network.Address = address })

@@ -36,7 +36,7 @@ func (r *Reconciler) send(s *scope) {
 			kind = corev1.EventTypeWarning
 		}
 		if len(a.note) > maxNote {
-			a.note = a.note[:maxNote-3] + "..."
+			a.note = strings.ToValidUTF8(a.note[:maxNote-3], "") + "..." // not a part of a character
 		}
 		r.events.Eventf(s.tenant, nil, kind, a.reason, action, "%s", a.note)
 	}

@@ -214,13 +214,4 @@ var _ = Describe("A user's certificate", func() {
 		Expect(w.expectStalled(v1alpha1.ReasonCertificateInvalid)).To(ContainSubstring("there is no such Secret"))
 		Expect(certificate(w.secret(meta.EdgeTLSSecret)).DNSNames).To(ConsistOf(w.name + ".example.com"))
 	})
-
-	It("by an issuer needs cert-manager, and says so", func() {
-		w := newWorld()
-		t := w.tenant()
-		t.Spec.TLS.IssuerRef = &v1alpha1.IssuerReference{Name: "letsencrypt"}
-		w.create(w.class(), t)
-		w.pass()
-		Expect(w.expectStalled(v1alpha1.ReasonInvalidSpec)).To(ContainSubstring("cert-manager is not installed"))
-	})
 })
