@@ -79,7 +79,6 @@ func (l Layout) start(d daemon, hash string) error {
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	closeInheritedOnExec()
 	letGoOfInherited()
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", d.name, err)
@@ -91,20 +90,6 @@ func (l Layout) start(d daemon, hash string) error {
 	// Children that end early must not stay behind as zombies of this command.
 	go func() { _ = cmd.Wait() }()
 	return l.writeRecord(d.name, record{PID: cmd.Process.Pid, StartTick: tick, Hash: hash, Started: time.Now()})
-}
-
-// closeInheritedOnExec keeps files that this command inherited away from daemons. A caller's lock or pipe would
-// otherwise stay held, and its reader would wait, for as long as the cluster runs.
-func closeInheritedOnExec() {
-	names, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return // without /proc nothing else here works either, and says so
-	}
-	for _, name := range names {
-		if fd, err := strconv.Atoi(name.Name()); err == nil && fd > 2 {
-			syscall.CloseOnExec(fd)
-		}
-	}
 }
 
 func (l Layout) recordFile(name string) string { return l.State("run", name+".json") }
