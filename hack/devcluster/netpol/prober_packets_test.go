@@ -93,7 +93,7 @@ func (l *lab) verdict(what string, try func(ctx context.Context) error) bool {
 			if l.refused() > before {
 				cancel()
 				if ended != nil {
-					<-done
+					l.t.Logf("%s: refused (%v)", what, <-ended) // its goroutine must not outlive the row
 				}
 				return false
 			}
