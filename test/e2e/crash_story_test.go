@@ -126,7 +126,7 @@ var _ = Describe("The operator is killed", Ordered, func() {
 		Expect(keys.Items[0].Labels).To(HaveKeyWithValue(v1alpha1.LabelInstance, customer.instanceID(ctx)))
 	}
 
-	AfterAll(func(ctx SpecContext) { gate.open(ctx) }, NodeTimeout(prompt))
+	AfterAll(func(ctx SpecContext) { gate.open(ctx) }, NodeTimeout(limit))
 
 	BeforeAll(func(ctx SpecContext) {
 		run(ctx, "kubectl", "create", "namespace", customer.namespace)
@@ -134,7 +134,7 @@ var _ = Describe("The operator is killed", Ordered, func() {
 		gate.close(ctx, steps[0].group, steps[0].resource, inNamespace)
 		gate.holds(ctx, steps[0].manifest)
 		customer.order(ctx)
-	}, NodeTimeout(prompt))
+	}, NodeTimeout(limit))
 
 	It("at each step of a creation; in the end the instance serves, and there is one", func(ctx SpecContext) {
 		var instanceID string
@@ -159,7 +159,7 @@ var _ = Describe("The operator is killed", Ordered, func() {
 		oneInstance(ctx)
 		logs := run(ctx, "kubectl", "logs", "-n", customer.namespace, "db-0", "-c", "prepare")
 		Expect(strings.Count(logs, "made a new database")).To(Equal(1), "the volume should have been initialised once: %s", logs)
-	}, SpecTimeout(3*patient))
+	}, SpecTimeout(limit))
 
 	It("at each step of a deletion; in the end the data is retained, and comes back", func(ctx SpecContext) {
 		instanceID := customer.instanceID(ctx)
@@ -191,5 +191,5 @@ var _ = Describe("The operator is killed", Ordered, func() {
 		customer.available(ctx)
 		customer.has(ctx, "written after many deaths")
 		Expect(customer.instanceID(ctx)).To(Equal(instanceID))
-	}, SpecTimeout(2*patient))
+	}, SpecTimeout(limit))
 })

@@ -42,10 +42,10 @@ var _ = Describe("Somebody deletes the CRD of Tenants while the operator runs", 
 	BeforeAll(func(ctx SpecContext) {
 		customer.order(ctx).available(ctx).answers(ctx)
 		pods, instanceID = customer.lives(ctx), customer.instanceID(ctx)
-	}, NodeTimeout(patient))
+	}, NodeTimeout(limit))
 
 	// Whatever happens, the cluster gets its CRD back.
-	AfterAll(func(ctx SpecContext) { install(ctx) }, NodeTimeout(patient))
+	AfterAll(func(ctx SpecContext) { install(ctx) }, NodeTimeout(limit))
 
 	It("harms nothing, and the Tenant says what is going on", func(ctx SpecContext) {
 		stop = load(context.Background(), customer.host, customer.address(ctx), customer.authority(ctx))
@@ -62,7 +62,7 @@ var _ = Describe("Somebody deletes the CRD of Tenants while the operator runs", 
 			g.Expect(customer.lives(ctx)).To(Equal(pods), "no pod should stop")
 			g.Expect(customer.tenant(ctx).Finalizers).To(ContainElement(v1alpha1.Finalizer), "the Tenant should be held")
 		}).WithContext(ctx).Should(Succeed())
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 
 	It("can be gone through without the customer noticing", func(ctx SpecContext) {
 		saved := saveTenants(ctx)
@@ -87,5 +87,5 @@ var _ = Describe("Somebody deletes the CRD of Tenants while the operator runs", 
 		answered, failures := stop()
 		Expect(failures).To(BeEmpty(), "no request should have failed in all that time")
 		Expect(answered).To(BeNumerically(">", 100))
-	}, SpecTimeout(2*patient))
+	}, SpecTimeout(limit))
 })

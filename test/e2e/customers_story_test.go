@@ -28,7 +28,7 @@ var _ = Describe("Two customers order an instance each", Ordered, func() {
 		globex.order(ctx)
 		acme.available(ctx)
 		globex.available(ctx)
-	}, NodeTimeout(2*patient))
+	}, NodeTimeout(limit))
 
 	It("lets each of them log in at their own address with their own password", func(ctx SpecContext) {
 		acme.logsIn(ctx)
@@ -38,16 +38,16 @@ var _ = Describe("Two customers order an instance each", Ordered, func() {
 		Expect(acme.authorityPEM(ctx)).NotTo(Equal(globex.authorityPEM(ctx)))
 		Expect(acme.instanceID(ctx)).NotTo(Equal(globex.instanceID(ctx)))
 		Expect(acme.tenant(ctx).Status.URL).To(Equal("https://acme-e2e.example.com"))
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 
 	It("refuses one customer's password at the other's instance", func(ctx SpecContext) {
 		Expect(acme.browser(ctx).logIn(ctx, globex.password(ctx))).To(MatchError(ContainSubstring("a login should lead to /unread, but answered 200 OK, location \"\"")), "Miniflux should show its login form again")
-	}, SpecTimeout(prompt))
+	}, SpecTimeout(limit))
 
 	It("does not let one customer's authority vouch for the other", func(ctx SpecContext) {
 		_, err := c10.browse(globex.host, globex.address(ctx), acme.authority(ctx)).get(ctx, "/")
 		Expect(err).To(MatchError(ContainSubstring("certificate signed by unknown authority")))
-	}, SpecTimeout(prompt))
+	}, SpecTimeout(limit))
 
 	It("answers each address for its own customer's hostnames only", func(ctx SpecContext) {
 		b := acme.browser(ctx)
@@ -56,7 +56,7 @@ var _ = Describe("Two customers order an instance each", Ordered, func() {
 		got, err := b.get(ctx, "/")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(got.StatusCode).To(Equal(http.StatusMisdirectedRequest), "a request for another customer's hostname should be refused")
-	}, SpecTimeout(prompt))
+	}, SpecTimeout(limit))
 
 	It("has no other door than 443", func(ctx SpecContext) {
 		needLocalCluster()
@@ -69,7 +69,7 @@ var _ = Describe("Two customers order an instance each", Ordered, func() {
 		Expect(api.Get(ctx, client.ObjectKey{Namespace: acme.namespace, Name: "edge"}, service)).To(Succeed())
 		Expect(service.Spec.Ports).To(HaveLen(1))
 		Expect(service.Spec.Ports[0].NodePort).To(BeZero(), "no port of the node should lead around the address")
-	}, SpecTimeout(prompt))
+	}, SpecTimeout(limit))
 
 	It("refuses TLS 1.1", func(ctx SpecContext) {
 		conn, err := c10.dial(ctx, "tcp", net.JoinHostPort(acme.address(ctx), "443"))
@@ -77,21 +77,21 @@ var _ = Describe("Two customers order an instance each", Ordered, func() {
 		defer conn.Close()
 		old := tls.Client(conn, &tls.Config{ServerName: acme.host, RootCAs: acme.authority(ctx), MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})
 		Expect(old.HandshakeContext(ctx)).To(MatchError(ContainSubstring("protocol version not supported")))
-	}, SpecTimeout(prompt))
+	}, SpecTimeout(limit))
 
 	It("does not let the outside reach database or application around the gate", func(ctx SpecContext) {
 		needLocalCluster()
 		Expect(connects(ctx, c10, acme.podIP(ctx, "edge"), 8443)).To(Succeed(), "the way to the pods should exist, or what follows says nothing")
 		Expect(connects(ctx, c10, acme.podIP(ctx, "database"), 5432)).NotTo(Succeed())
 		Expect(connects(ctx, c10, acme.podIP(ctx, "app"), 8080)).NotTo(Succeed())
-	}, SpecTimeout(prompt))
+	}, SpecTimeout(limit))
 
 	It("keeps one customer's application away from the other's database and application", func(ctx SpecContext) {
 		Expect(acme.appConnects(ctx, acme.podIP(ctx, "database"), 5432)).To(Succeed(), "the application should reach its own database, or what follows says nothing")
 		Expect(acme.appConnects(ctx, globex.podIP(ctx, "database"), 5432)).NotTo(Succeed())
 		Expect(acme.appConnects(ctx, globex.podIP(ctx, "app"), 8080)).NotTo(Succeed())
 		Expect(acme.appConnects(ctx, globex.podIP(ctx, "edge"), 8443)).NotTo(Succeed())
-	}, SpecTimeout(prompt))
+	}, SpecTimeout(limit))
 
 	It("keeps the application away from the API server and the node", func(ctx SpecContext) {
 		kubernetes := &corev1.Service{}
@@ -100,7 +100,7 @@ var _ = Describe("Two customers order an instance each", Ordered, func() {
 		var nodes corev1.NodeList
 		Expect(api.List(ctx, &nodes)).To(Succeed())
 		Expect(acme.appConnects(ctx, nodes.Items[0].Status.Addresses[0].Address, 10250)).NotTo(Succeed())
-	}, SpecTimeout(prompt))
+	}, SpecTimeout(limit))
 })
 
 var _ = Describe("A customer orders an application of another shape: files, its own TLS, a data volume", Ordered, func() {
@@ -120,12 +120,12 @@ var _ = Describe("A customer orders an application of another shape: files, its 
 
 	BeforeAll(func(ctx SpecContext) {
 		customer.order(ctx, func(t *v1alpha1.Tenant) { t.Spec.ClassRef.Name = headscaleName }).available(ctx)
-	}, NodeTimeout(patient))
+	}, NodeTimeout(limit))
 
 	It("answers through the gate, which speaks TLS to it", func(ctx SpecContext) {
 		Eventually(func() (err error) { key, err = publicKey(ctx); return err }).WithContext(ctx).Should(Succeed())
 		Expect(key).To(ContainSubstring("publicKey"))
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 
 	It("finds its data in the database and on its volume again after its pod was deleted", func(ctx SpecContext) {
 		Expect(customer.exec(ctx, "app-0", "headscale", "users", "create", "alice")).Error().NotTo(HaveOccurred())
@@ -136,7 +136,7 @@ var _ = Describe("A customer orders an application of another shape: files, its 
 		Eventually(func() (string, error) { return publicKey(ctx) }).WithContext(ctx).Should(Equal(key), "the key on the volume should be the old one")
 		Eventually(func() (string, error) { return customer.exec(ctx, "app-0", "headscale", "users", "list") }).WithContext(ctx).
 			Should(ContainSubstring("alice"), "the user in the database should still be there")
-	}, SpecTimeout(2*patient))
+	}, SpecTimeout(limit))
 })
 
 func connects(ctx context.Context, v visitor, address string, port int) error {

@@ -33,7 +33,7 @@ var _ = Describe("The gate in front of a customer", Ordered, func() {
 
 	BeforeAll(func(ctx SpecContext) {
 		customer.order(ctx).available(ctx).answers(ctx)
-	}, NodeTimeout(patient))
+	}, NodeTimeout(limit))
 
 	It("speaks HTTP/2 and tells browsers to come back by HTTPS only", func(ctx SpecContext) {
 		got, err := customer.browser(ctx).get(ctx, "/")
@@ -41,7 +41,7 @@ var _ = Describe("The gate in front of a customer", Ordered, func() {
 		Expect(got.Proto).To(Equal("HTTP/2.0"))
 		Expect(got.Header.Get("Strict-Transport-Security")).To(Equal("max-age=31536000"))
 		Expect(got.TLS.Version).To(Equal(uint16(tls.VersionTLS13)))
-	}, SpecTimeout(prompt))
+	}, SpecTimeout(limit))
 
 	Describe("with a restricted access", func() {
 		admitted := func(ctx context.Context, who visitor) error {
@@ -81,7 +81,7 @@ var _ = Describe("The gate in front of a customer", Ordered, func() {
 			in(ctx, c20)
 			Expect(customer.lives(ctx)).To(Equal(pods), "a change of access should restart nothing")
 			Expect(customer.address(ctx)).To(Equal(address))
-		}, SpecTimeout(2*patient))
+		}, SpecTimeout(limit))
 	})
 
 	Describe("with a certificate of the customer's own", func() {
@@ -111,7 +111,7 @@ var _ = Describe("The gate in front of a customer", Ordered, func() {
 			Expect(failures).To(BeEmpty(), "no request should be dropped while the certificate is replaced")
 			Expect(requests).To(BeNumerically(">", 100), "there should have been a load to drop requests from")
 			Expect(customer.lives(ctx)).To(Equal(pods), "a new certificate should restart nothing")
-		}, SpecTimeout(2*patient))
+		}, SpecTimeout(limit))
 
 		It("goes on with the last good one when the customer's is useless, and says so", func(ctx SpecContext) {
 			_, authority := certificate(customer.host)
@@ -125,7 +125,7 @@ var _ = Describe("The gate in front of a customer", Ordered, func() {
 			customer.available(ctx)
 			Eventually(func() error { _, err := customer.browser(ctx).get(ctx, "/healthcheck"); return err }).WithContext(ctx).
 				Should(Succeed(), "without the Secret the tenant's own authority should vouch again")
-		}, SpecTimeout(2*patient))
+		}, SpecTimeout(limit))
 	})
 })
 
@@ -164,7 +164,7 @@ func keep(ctx context.Context, c *customer, data map[string][]byte) {
 	Expect(err).NotTo(HaveOccurred())
 }
 
-// load sends requests from c10 all the time, half of them on connections of their own, until stop is called, which
+// load sends requests from c10 all the time, half of them each on a connection of its own, until stop is called, which
 // returns how many were answered and what went wrong.
 func load(ctx context.Context, host, address string, authority *x509.CertPool) (stop func() (answered int, failures []string)) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -176,7 +176,7 @@ func load(ctx context.Context, host, address string, authority *x509.CertPool) (
 	)
 	for worker := range 4 {
 		b := c10.browse(host, address, authority)
-		b.Transport.(*http.Transport).DisableKeepAlives = worker%2 == 1
+		b.stays = worker%2 == 0
 		workers.Go(func() {
 			for ctx.Err() == nil {
 				// A request that has begun is always finished: stopping drops none.

@@ -62,10 +62,10 @@ var _ = Describe("A platform engineer makes a mistake", func() {
 		class := minifluxClass()
 		class.Name = "e2e-later"
 		renewClass(ctx, class)
-		DeferCleanup(func(ctx SpecContext) { Expect(api.Delete(ctx, class)).To(Succeed()) }, NodeTimeout(prompt))
+		DeferCleanup(func(ctx SpecContext) { Expect(api.Delete(ctx, class)).To(Succeed()) }, NodeTimeout(limit))
 		Eventually(customer.poll(ctx, v1alpha1.ConditionReady)).WithContext(ctx).Should(HavePrefix("Ready=True"))
 		Expect(customer.poll(ctx, v1alpha1.ConditionStalled)()).To(Equal("Stalled absent"))
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 
 	It("gives two Tenants one hostname: the older one keeps it", func(ctx SpecContext) {
 		first, second := named("hostname-first"), named("hostname-second")
@@ -78,7 +78,7 @@ var _ = Describe("A platform engineer makes a mistake", func() {
 		Eventually(first.poll(ctx, v1alpha1.ConditionReady)).WithContext(ctx).Should(HavePrefix("Ready=True"), "the older one should not be disturbed")
 		first.patch(ctx, `{"spec":{"hostnames":["elsewhere.example.com"]}}`)
 		Eventually(second.poll(ctx, v1alpha1.ConditionStalled)).WithContext(ctx).Should(Equal("Stalled absent"), "the hostname is free now")
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 
 	It("gives two Tenants one address: the older one keeps it", func(ctx SpecContext) {
 		needLocalCluster()
@@ -89,23 +89,23 @@ var _ = Describe("A platform engineer makes a mistake", func() {
 		second.order(ctx, suspended, wish)
 		second.stalled(ctx, v1alpha1.ReasonAddressConflict, "address "+address+" belongs to the older Tenant address-first")
 		Eventually(func() []string { return first.tenant(ctx).Status.Addresses }).WithContext(ctx).Should(Equal([]string{address}))
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 
 	It("asks for a fixed address where the class cannot give one", func(ctx SpecContext) {
 		class := minifluxClass()
 		class.Name, class.Spec.LoadBalancer.AddressAnnotation = "e2e-no-address", ""
 		renewClass(ctx, class)
-		DeferCleanup(func(ctx SpecContext) { Expect(api.Delete(ctx, class)).To(Succeed()) }, NodeTimeout(prompt))
+		DeferCleanup(func(ctx SpecContext) { Expect(api.Delete(ctx, class)).To(Succeed()) }, NodeTimeout(limit))
 		customer := named("no-address")
 		customer.order(ctx, suspended, func(t *v1alpha1.Tenant) {
 			t.Spec.ClassRef.Name, t.Spec.Network.Address = class.Name, "198.18.0.241"
 		})
 		customer.stalled(ctx, v1alpha1.ReasonInvalidSpec, "class e2e-no-address does not say how its load balancer takes a fixed address")
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 
 	It("wants to adopt an instance that is not there", func(ctx SpecContext) {
 		customer := named("adopts-nothing")
 		customer.order(ctx, suspended, adopting("bbbbbbbbbb"))
 		customer.stalled(ctx, v1alpha1.ReasonAdoptionMismatch, "there is no namespace tenant-adopts-nothing")
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 })

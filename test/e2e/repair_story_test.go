@@ -77,7 +77,7 @@ var _ = Describe("Somebody deletes objects of an instance by hand", Ordered, fun
 		customer.writes(ctx, "kept through all repairs")
 		instanceID = customer.instanceID(ctx)
 		before = owned(ctx, instanceID)
-	}, NodeTimeout(patient))
+	}, NodeTimeout(limit))
 
 	// deleteAndWait deletes and waits until everything is there again, made anew and equal to what it was.
 	deleteAndWait := func(ctx context.Context, doomed []string) {
@@ -119,7 +119,7 @@ var _ = Describe("Somebody deletes objects of an instance by hand", Ordered, fun
 			"ResourceQuota", "RoleBinding", "Service", "ServiceAccount"))
 		customer.available(ctx).answers(ctx)
 		Expect(customer.lives(ctx)).To(Equal(pods), "no pod should be restarted by a repair")
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 
 	It("brings Secrets back within the audit's time, with the same passwords and authority", func(ctx SpecContext) {
 		pods, password, authority := customer.lives(ctx), customer.password(ctx), customer.authorityPEM(ctx)
@@ -143,13 +143,13 @@ var _ = Describe("Somebody deletes objects of an instance by hand", Ordered, fun
 		Expect(customer.authorityPEM(ctx)).To(Equal(authority))
 		customer.available(ctx).answers(ctx)
 		Expect(customer.lives(ctx)).To(Equal(pods), "no pod should be restarted by a repair")
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 
 	It("brings workloads back from their stored revision, with the data", func(ctx SpecContext) {
 		deleteAndWait(ctx, inKinds(workloads...))
 		customer.available(ctx)
 		customer.has(ctx, "kept through all repairs")
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 
 	It("repairs what was changed or stripped of its labels", func(ctx SpecContext) {
 		for what, damage := range map[string][]string{
@@ -173,7 +173,7 @@ var _ = Describe("Somebody deletes objects of an instance by hand", Ordered, fun
 			}
 		}).WithContext(ctx).Should(Succeed(), "everything should be as before the damage")
 		customer.available(ctx).answers(ctx)
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 
 	It("is at rest afterwards", func(ctx SpecContext) {
 		versions := func() string {
@@ -188,7 +188,7 @@ var _ = Describe("Somebody deletes objects of an instance by hand", Ordered, fun
 		Eventually(func() bool { now := versions(); same := now == last; last = now; return same }).WithContext(ctx).Should(BeTrue())
 		restartOperator(ctx)
 		Consistently(versions).WithContext(ctx).Should(Equal(last), "a converged instance should not be written to, also not by an operator that has just started")
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 })
 
 var _ = Describe("The instance lives among objects of strangers", Ordered, func() {
@@ -222,12 +222,12 @@ stringData: {theirs: "yes"}
 	BeforeAll(func(ctx SpecContext) {
 		run(ctx, "kubectl", "create", "namespace", customer.namespace)
 		customer.order(ctx)
-	}, NodeTimeout(prompt))
+	}, NodeTimeout(limit))
 
 	It("leaves a namespace alone that nobody has handed over, and says how to", func(ctx SpecContext) {
 		customer.stalled(ctx, v1alpha1.ReasonConflict, "kubectl label namespace tenant-neighbours freehold.dev/tenant=neighbours")
 		Expect(run(ctx, "kubectl", "get", "networkpolicy,secret,service,pvc", "-n", customer.namespace, "-o", "name")).To(BeEmpty())
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 
 	It("does not take an object that a stranger owns, and names it", func(ctx SpecContext) {
 		run(ctx, "kubectl", "create", "configmap", "freehold-instance", "-n", customer.namespace, "--from-literal=theirs=yes")
@@ -235,12 +235,12 @@ stringData: {theirs: "yes"}
 		customer.stalled(ctx, v1alpha1.ReasonConflict, "ConfigMap", "freehold-instance")
 		Expect(run(ctx, "kubectl", "get", "configmap", "freehold-instance", "-n", customer.namespace, "-o", "jsonpath={.data}")).To(Equal(`{"theirs":"yes"}`))
 		Expect(customer.pods(ctx)).To(BeEmpty())
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 
 	It("uses the namespace once nothing stands in the way", func(ctx SpecContext) {
 		run(ctx, "kubectl", "delete", "configmap", "freehold-instance", "-n", customer.namespace)
 		customer.available(ctx).answers(ctx)
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 
 	It("never touches strangers' objects", func(ctx SpecContext) {
 		pipe(ctx, strangers, "kubectl", "apply", "-n", customer.namespace, "-f", "-")
@@ -252,5 +252,5 @@ stringData: {theirs: "yes"}
 		customer.available(ctx)
 		customer.cancel(ctx)
 		Expect(theirs(ctx)).To(Equal(before), "strangers' objects should be byte for byte what they were")
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 })

@@ -39,6 +39,8 @@ const (
 	// start on a small, busy machine.
 	prompt  = 60 * time.Second
 	patient = 4 * time.Minute
+	// limit ends a story that hangs; what it waits for has limits of its own.
+	limit = 15 * time.Minute
 	// steady is how long something must not happen.
 	steady = 5 * time.Second
 )
@@ -72,11 +74,11 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 		if os.Getenv("KEEP_CLUSTER") == "" {
 			run(ctx, "helm", "uninstall", "freehold", "--namespace", operatorNamespace, "--wait")
 		}
-	}, NodeTimeout(patient))
+	}, NodeTimeout(limit))
 	By("making the classes")
 	for _, class := range []*v1alpha1.TenantClass{minifluxClass(), headscaleClass()} {
 		renewClass(ctx, class)
-		DeferCleanup(func(ctx SpecContext) { Expect(client.IgnoreNotFound(api.Delete(ctx, class))).To(Succeed()) }, NodeTimeout(prompt))
+		DeferCleanup(func(ctx SpecContext) { Expect(client.IgnoreNotFound(api.Delete(ctx, class))).To(Succeed()) }, NodeTimeout(limit))
 	}
 }, NodeTimeout(10*time.Minute))
 

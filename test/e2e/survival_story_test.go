@@ -47,17 +47,17 @@ var _ = Describe("A customer's data survives", Ordered, func() {
 		address, password = customer.address(ctx), customer.password(ctx)
 		instanceID, authority = customer.instanceID(ctx), customer.authorityPEM(ctx)
 		customer.writes(ctx, "my first feeds")
-	}, NodeTimeout(patient))
+	}, NodeTimeout(limit))
 
 	It("the deletion of the database's pod", func(ctx SpecContext) {
 		replaced(ctx, "database")
 		customer.has(ctx, "my first feeds")
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 
 	It("the deletion of the application's pod", func(ctx SpecContext) {
 		replaced(ctx, "app")
 		customer.has(ctx, "my first feeds")
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 
 	It("a power cut of the node", func(ctx SpecContext) {
 		needLocalCluster()
@@ -66,7 +66,7 @@ var _ = Describe("A customer's data survives", Ordered, func() {
 		customer.has(ctx, "written before the power cut")
 		customer.available(ctx)
 		same(ctx)
-	}, SpecTimeout(2*patient))
+	}, SpecTimeout(limit))
 
 	It("a suspension, with its address", func(ctx SpecContext) {
 		customer.patch(ctx, `{"spec":{"suspended":true}}`)
@@ -77,7 +77,7 @@ var _ = Describe("A customer's data survives", Ordered, func() {
 		customer.available(ctx)
 		customer.has(ctx, "my first feeds")
 		same(ctx)
-	}, SpecTimeout(2*patient))
+	}, SpecTimeout(limit))
 
 	It("the deletion of the Tenant, once its instance is adopted", func(ctx SpecContext) {
 		customer.cancel(ctx)
@@ -88,7 +88,7 @@ var _ = Describe("A customer's data survives", Ordered, func() {
 		customer.has(ctx, "my first feeds")
 		customer.logsIn(ctx)
 		same(ctx)
-	}, SpecTimeout(2*patient))
+	}, SpecTimeout(limit))
 
 	It("the loss of its volume claim, which nothing empty takes the place of", func(ctx SpecContext) {
 		claim := &corev1.PersistentVolumeClaim{}
@@ -106,7 +106,7 @@ var _ = Describe("A customer's data survives", Ordered, func() {
 		bringBack(ctx, claim)
 		customer.available(ctx)
 		customer.has(ctx, "my first feeds")
-	}, SpecTimeout(2*patient))
+	}, SpecTimeout(limit))
 })
 
 // bringBack does what docs/operations.md says about a lost claim.
@@ -129,7 +129,7 @@ var _ = Describe("A second customer comes under the name of an earlier one", Ord
 		customer.order(ctx).available(ctx).answers(ctx)
 		customer.writes(ctx, "private to the first customer")
 		instanceID = customer.instanceID(ctx)
-	}, NodeTimeout(patient))
+	}, NodeTimeout(limit))
 
 	It("is not in doubt while deletion is protected", func(ctx SpecContext) {
 		customer.patch(ctx, `{"spec":{"deletionProtection":true}}`)
@@ -140,7 +140,7 @@ var _ = Describe("A second customer comes under the name of an earlier one", Ord
 		Expect(api.Delete(ctx, customer.manifest())).To(MatchError(ContainSubstring("because its stage is Production")))
 		customer.patch(ctx, `{"spec":{"deletionProtection":false}}`)
 		customer.cancel(ctx)
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 
 	nothingRuns := func(ctx context.Context) {
 		GinkgoHelper()
@@ -152,22 +152,22 @@ var _ = Describe("A second customer comes under the name of an earlier one", Ord
 		Expect(api.Create(ctx, customer.manifest())).To(Succeed())
 		customer.stalled(ctx, v1alpha1.ReasonRetainedDataExists, fmt.Sprintf("set spec.bootstrap.adopt.instanceID to %s to take it over", instanceID))
 		nothingRuns(ctx)
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 
 	It("does not get it either by naming another instance", func(ctx SpecContext) {
 		customer.patch(ctx, `{"spec":{"bootstrap":{"adopt":{"instanceID":"bbbbbbbbbb"}}}}`)
 		customer.stalled(ctx, v1alpha1.ReasonAdoptionMismatch, "bootstrap.adopt names instance bbbbbbbbbb", "holds instance "+instanceID)
 		nothingRuns(ctx)
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 
 	It("can go away again without touching it", func(ctx SpecContext) {
 		customer.cancel(ctx)
 		nothingRuns(ctx)
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 
 	It("takes it over by naming the right instance", func(ctx SpecContext) {
 		Expect(api.Create(ctx, customer.manifest(adopting(instanceID)))).To(Succeed())
 		customer.available(ctx)
 		customer.has(ctx, "private to the first customer")
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 })

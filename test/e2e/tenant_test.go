@@ -51,7 +51,7 @@ func (c *customer) manifest(changes ...func(*v1alpha1.Tenant)) *v1alpha1.Tenant 
 // order creates the Tenant and makes sure that nothing of it outlives the story.
 func (c *customer) order(ctx context.Context, changes ...func(*v1alpha1.Tenant)) *customer {
 	GinkgoHelper()
-	DeferCleanup(func(ctx SpecContext) { c.erase(ctx) }, NodeTimeout(patient))
+	DeferCleanup(func(ctx SpecContext) { c.erase(ctx) }, NodeTimeout(limit))
 	Expect(api.Create(ctx, c.manifest(changes...))).To(Succeed())
 	return c
 }
@@ -248,11 +248,14 @@ func (c *customer) has(ctx context.Context, title string) {
 		Should(ContainElement(title), "%s should find its data again", c.name)
 }
 
+// pods that run or may yet run.
 func (c *customer) pods(ctx context.Context) []corev1.Pod {
 	GinkgoHelper()
 	var pods corev1.PodList
 	Expect(api.List(ctx, &pods, client.InNamespace(c.namespace))).To(Succeed())
-	return pods.Items
+	return slices.DeleteFunc(pods.Items, func(pod corev1.Pod) bool {
+		return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+	})
 }
 
 // lives says of each running pod which one it is and how often its containers were restarted: two equal answers

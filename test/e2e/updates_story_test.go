@@ -60,11 +60,11 @@ var _ = Describe("The product is updated", Ordered, func() {
 		class := minifluxClass()
 		class.Name = className
 		renewClass(ctx, class)
-		DeferCleanup(func(ctx SpecContext) { Expect(api.Delete(ctx, class)).To(Succeed()) }, NodeTimeout(prompt))
+		DeferCleanup(func(ctx SpecContext) { Expect(api.Delete(ctx, class)).To(Succeed()) }, NodeTimeout(limit))
 		customer.order(ctx, func(t *v1alpha1.Tenant) { t.Spec.ClassRef.Name = className }).available(ctx).answers(ctx)
 		first = customer.tenant(ctx).Status.Revision.Hash
 		Expect(first).NotTo(BeEmpty())
-	}, NodeTimeout(patient))
+	}, NodeTimeout(limit))
 
 	It("waits for approval when the class changes, and restarts nothing until then", func(ctx SpecContext) {
 		pods := customer.lives(ctx)
@@ -74,14 +74,14 @@ var _ = Describe("The product is updated", Ordered, func() {
 		second = pending(ctx, "the images stay, settings change")
 		untouched(ctx, pods)
 		Expect(customer.poll(ctx, v1alpha1.ConditionReady)()).To(HavePrefix("Ready=True"), "a waiting update is no fault")
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 
 	It("takes no approval of something else", func(ctx SpecContext) {
 		pods := customer.lives(ctx)
 		approve(ctx, "0000000000")
 		pending(ctx, "0000000000")
 		untouched(ctx, pods)
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 
 	It("updates after the approval, and only what changed", func(ctx SpecContext) {
 		database, edge := customer.pod(ctx, "database").UID, customer.pod(ctx, "edge").UID
@@ -94,7 +94,7 @@ var _ = Describe("The product is updated", Ordered, func() {
 		Expect(customer.pod(ctx, "edge").UID).To(Equal(edge), "the gate has nothing new and should not restart")
 		Expect(customer.poll(ctx, v1alpha1.ConditionUpdatePending)()).To(HavePrefix("UpdatePending=False"))
 		Expect(customer.tenant(ctx).Status.Revision.Number).To(Equal(int64(2)))
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 
 	It("answers 503 with Retry-After while a bad image cannot start", func(ctx SpecContext) {
 		good := string(minifluxClass().Spec.App.Image)
@@ -109,7 +109,7 @@ var _ = Describe("The product is updated", Ordered, func() {
 			g.Expect(got.StatusCode).To(Equal(http.StatusServiceUnavailable))
 			g.Expect(got.Header.Get("Retry-After")).NotTo(BeEmpty())
 		}).WithContext(ctx).Should(Succeed(), "the gate should tell clients to come back")
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 
 	It("goes back by approving the older revision", func(ctx SpecContext) {
 		approve(ctx, second)
@@ -117,15 +117,15 @@ var _ = Describe("The product is updated", Ordered, func() {
 		customer.available(ctx).answers(ctx)
 		Expect(customer.tenant(ctx).Status.Revision.Number).To(Equal(int64(4)))
 		pending(ctx, "does-not-exist")
-	}, SpecTimeout(patient))
+	}, SpecTimeout(limit))
 
 	It("does not restart a customer when the operator is upgraded", func(ctx SpecContext) {
 		pods, number := customer.lives(ctx), customer.tenant(ctx).Status.Revision.Number
-		DeferCleanup(func(ctx SpecContext) { install(ctx) }, NodeTimeout(patient))
+		DeferCleanup(func(ctx SpecContext) { install(ctx) }, NodeTimeout(limit))
 		install(ctx, "--set", "images.edge.tag=next")
 		pending(ctx, "edge image", ":next")
 		untouched(ctx, pods)
 		customer.answers(ctx)
 		Expect(customer.tenant(ctx).Status.Revision.Number).To(Equal(number))
-	}, SpecTimeout(2*patient))
+	}, SpecTimeout(limit))
 })

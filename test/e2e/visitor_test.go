@@ -77,6 +77,9 @@ func enter(path string) error {
 type browser struct {
 	http.Client
 	url string
+	// stays keeps the connection open after an answer. A gate that stops waits for such visitors for a while, so
+	// only those have it that want to be there then.
+	stays bool
 }
 
 // browse opens a browser. It keeps cookies and follows no redirect.
@@ -114,8 +117,11 @@ func (b *browser) do(ctx context.Context, method, path, body string, header http
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(response.Body)
+	_ = response.Body.Close()
+	if !b.stays {
+		b.CloseIdleConnections()
+	}
 	return &answer{response, string(text)}, err
 }
 
