@@ -107,7 +107,7 @@ var _ = Describe("The operator is killed", Ordered, func() {
 		{"", "configmaps", object("v1", "ConfigMap", "")},
 		{"", "services", object("v1", "Service", "spec: {ports: [{port: 1}]}\n")},
 		{"", "persistentvolumeclaims", object("v1", "PersistentVolumeClaim", "spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}\n")},
-		{"apps", "controllerrevisions", object("apps/v1", "ControllerRevision", "revision: 1\n")},
+		{"apps", "controllerrevisions", object("apps/v1", "ControllerRevision", "revision: 1\ndata: {}\n")},
 		{"apps", "statefulsets", object("apps/v1", "StatefulSet", workload)},
 		{"apps", "deployments", object("apps/v1", "Deployment", workload)},
 	}
@@ -116,7 +116,7 @@ var _ = Describe("The operator is killed", Ordered, func() {
 	refused := func(ctx context.Context, s step) {
 		GinkgoHelper()
 		Eventually(customer.poll(ctx, v1alpha1.ConditionReconciling)).WithContext(ctx).
-			Should(ContainSubstring(barrierName+" is closed"), "the operator should stand before %s", s.resource)
+			Should(MatchRegexp(`%s.* is forbidden: .*%s is closed`, s.resource, barrierName), "the operator should stand before %s", s.resource)
 	}
 	oneInstance := func(ctx context.Context) {
 		GinkgoHelper()
@@ -166,12 +166,12 @@ var _ = Describe("The operator is killed", Ordered, func() {
 		gate.close(ctx, "apps", "*", inNamespace)
 		gate.holds(ctx, object("apps/v1", "StatefulSet", workload))
 		Expect(api.Delete(ctx, customer.manifest())).To(Succeed())
-		refused(ctx, step{resource: "the workloads"})
+		refused(ctx, step{resource: "(statefulsets|deployments).apps"})
 		killOperator(ctx)
 		By("killing it before the mark on the namespace")
 		gate.move(ctx, "", "namespaces", inNamespace)
 		gate.holds(ctx, "apiVersion: v1\nkind: Namespace\nmetadata: {name: tenant-crashed}\n")
-		refused(ctx, step{resource: "the mark on the namespace"})
+		refused(ctx, step{resource: "namespaces"})
 		Expect(customer.pods(ctx)).To(BeEmpty())
 		killOperator(ctx)
 		By("killing it before the Tenant is let go")

@@ -73,7 +73,12 @@ var _ = Describe("Somebody deletes objects of an instance by hand", Ordered, fun
 	var instanceID string
 
 	BeforeAll(func(ctx SpecContext) {
-		customer.order(ctx).available(ctx).answers(ctx)
+		class := minifluxClass()
+		class.Name = "e2e-repaired"
+		class.Spec.Edge.Replicas = 2 // Only several replicas have a PodDisruptionBudget.
+		renewClass(ctx, class)
+		DeferCleanup(func(ctx SpecContext) { Expect(api.Delete(ctx, class)).To(Succeed()) }, NodeTimeout(limit))
+		customer.order(ctx, func(t *v1alpha1.Tenant) { t.Spec.ClassRef.Name = class.Name }).available(ctx).answers(ctx)
 		customer.writes(ctx, "kept through all repairs")
 		instanceID = customer.instanceID(ctx)
 		before = owned(ctx, instanceID)

@@ -69,9 +69,10 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	api, err = client.New(config, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
 	By("installing the operator from its chart")
+	_, missing := try(ctx, "helm", "status", "freehold", "--namespace", operatorNamespace)
 	install(ctx)
 	DeferCleanup(func(ctx SpecContext) {
-		if os.Getenv("KEEP_CLUSTER") == "" {
+		if missing != nil && os.Getenv("KEEP_CLUSTER") == "" {
 			run(ctx, "helm", "uninstall", "freehold", "--namespace", operatorNamespace, "--wait")
 		}
 	}, NodeTimeout(limit))
