@@ -65,11 +65,15 @@ func (a *auditSchedule) last(instanceID string) finding {
 	return a.found[instanceID]
 }
 
-// wait is how long it is until an instance's next audit; at least one millisecond.
+// wait is how long it is until an instance's next audit. One that is due already did not take place: something stopped
+// the pass before it, and looking again at once would only find the same obstacle.
 func (a *auditSchedule) wait(instanceID string, now time.Time) time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return max(a.next[instanceID].Sub(now), time.Millisecond)
+	if left := a.next[instanceID].Sub(now); left > 0 {
+		return left
+	}
+	return conflictRetry
 }
 
 // forget drops an instance whose Tenant is gone.

@@ -39,7 +39,10 @@ func certificateSource(s *scope) string {
 // would make. A source that is bad leaves the last good certificate in place.
 func (r *Reconciler) edgeSecret(ctx context.Context, s *scope, safe *escrow, own wantedSecret, changed bool) (wantedSecret, error) {
 	if err := r.requestCertificate(ctx, s, changed); err != nil {
-		return own, err
+		if s.objects.Certificate == nil {
+			return own, err
+		}
+		s.requestFailed(err)
 	}
 	source := certificateSource(s)
 	if source == meta.SourceAuthority {
@@ -62,8 +65,24 @@ func (r *Reconciler) edgeSecret(ctx context.Context, s *scope, safe *escrow, own
 	return copiedSecret(s, safe, own, source, pair)
 }
 
+// requestFailed notes that cert-manager could not be asked for a certificate. The gate goes on with the one it has, and
+// so does the pass: an instance does not wait for cert-manager. The next audit asks again.
+func (s *scope) requestFailed(err error) {
+	if stalled := asStall(err); stalled != nil {
+		invalid := *stalled
+		invalid.retry = externalAuditInterval
+		s.certificate.invalid = &invalid
+		return
+	}
+	s.certificate.pending = fmt.Sprintf("cert-manager could not be asked for a certificate (%v): it is tried again; meanwhile the gate serves another certificate", err)
+}
+
 // sourceMissing says why there is no certificate yet: cert-manager may still be at work, a user's Secret is a mistake.
+// Where asking for it failed, that is said already.
 func (s *scope) sourceMissing(source string) {
+	if s.certificate.invalid != nil || s.certificate.pending != "" {
+		return
+	}
 	if s.objects.Certificate != nil {
 		s.certificate.pending = fmt.Sprintf("cert-manager has not issued Certificate %s/%s yet; meanwhile the gate serves another certificate", s.namespace, meta.EdgeCertificate)
 		return

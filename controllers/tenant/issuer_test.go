@@ -3,6 +3,8 @@
 package tenant_test
 
 import (
+	"time"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
@@ -55,6 +57,25 @@ var _ = Describe("A certificate by an issuer", Ordered, func() {
 		w.create(w.class(), t)
 		w.pass()
 		Expect(w.expectStalled(v1alpha1.ReasonInvalidSpec)).To(ContainSubstring("cert-manager is not installed"))
+
+		By("serving meanwhile, with the tenant's own authority's certificate")
+		w.cluster()
+		w.settle()
+		w.expectStalled(v1alpha1.ReasonInvalidSpec)
+		w.expectCondition(v1alpha1.ConditionAvailable, metav1.ConditionTrue, v1alpha1.ReasonServing)
+		Expect(certificate(w.secret(meta.EdgeTLSSecret)).CheckSignatureFrom(certificate(w.secret(meta.CASecret)))).To(Succeed())
+
+		By("looking again at the pace of the audit, not in a loop")
+		Expect(w.pass().RequeueAfter).To(And(BeNumerically(">", 0), BeNumerically("<=", 30*time.Second)))
+		w.clock.SetTime(w.clock.Now().Add(30 * time.Second))
+		Expect(w.pass().RequeueAfter).To(BeNumerically(">=", time.Second))
+		w.expectStalled(v1alpha1.ReasonInvalidSpec)
+
+		By("serving also after a restart of the operator")
+		w.restart()
+		w.settle()
+		w.expectStalled(v1alpha1.ReasonInvalidSpec)
+		w.expectCondition(v1alpha1.ConditionAvailable, metav1.ConditionTrue, v1alpha1.ReasonServing)
 	})
 
 	When("cert-manager is installed", Ordered, func() {
