@@ -14,21 +14,7 @@ import (
 
 // plan fills scope.inputs and scope.objects: what the live objects shall be, as far as it is known before the Secrets.
 func (r *Reconciler) plan(ctx context.Context, s *scope) error {
-	class := s.observed.class
-	initialized := initialized(s.observed)
-	s.inputs = render.Inputs{
-		Tenant: s.tenant, Class: class, InstanceID: s.instanceID,
-		Images: r.options.Images, Facts: r.options.Facts,
-		Initialized: initialized,
-		BoundClaims: boundClaims(s.observed.namespace, s.observed.claims, initialized),
-		Claims:      maps.Clone(s.observed.claims),
-	}
-	if live := s.observed.configMaps[meta.TrustConfigMap]; live != nil {
-		s.inputs.TrustBundle, s.inputs.SecretsHash = live.Data[meta.KeyCACert], live.Annotations[meta.AnnotationSecretsHash]
-	}
-	if s.running != nil {
-		s.inputs.Running = s.running.content
-	}
+	s.inputs = r.renderInputs(s)
 	if err := r.renderLive(s); err != nil {
 		return err
 	}
@@ -37,6 +23,25 @@ func (r *Reconciler) plan(ctx context.Context, s *scope) error {
 	}
 	s.auditDue = r.audits.due(s.instanceID, s.now, r.auditInterval(s), certificateSource(s) != meta.SourceAuthority)
 	return nil
+}
+
+// renderInputs are what rendering works from, as observed.
+func (r *Reconciler) renderInputs(s *scope) render.Inputs {
+	initialized := initialized(s.observed)
+	inputs := render.Inputs{
+		Tenant: s.tenant, Class: s.observed.class, InstanceID: s.instanceID,
+		Images: r.options.Images, Facts: r.options.Facts,
+		Initialized: initialized,
+		BoundClaims: boundClaims(s.observed.namespace, s.observed.claims, initialized),
+		Claims:      maps.Clone(s.observed.claims),
+	}
+	if live := s.observed.configMaps[meta.TrustConfigMap]; live != nil {
+		inputs.TrustBundle, inputs.SecretsHash = live.Data[meta.KeyCACert], live.Annotations[meta.AnnotationSecretsHash]
+	}
+	if s.running != nil {
+		inputs.Running = s.running.content
+	}
+	return inputs
 }
 
 // requireClass refuses to go on without a class.

@@ -53,8 +53,8 @@ func (r *Reconciler) recall(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// recover brings a revision back that the cache does not have: it lost its labels, or it has to be rebuilt from the
-// workloads.
+// recover brings a revision back that the cache does not have: it lost its labels, or it has to be rebuilt, from the
+// workloads or by rendering it once more. The hash on the workloads proves that it is the same.
 func (r *Reconciler) recover(ctx context.Context, s *scope, shown mark) (*storedRevision, error) {
 	found, err := r.fetchRevision(ctx, s, shown.number)
 	if err != nil || found != nil {
@@ -65,12 +65,24 @@ func (r *Reconciler) recover(ctx context.Context, s *scope, shown mark) (*stored
 		return nil, err
 	}
 	if content == nil || content.Hash() != shown.hash {
+		content = r.sameToday(s, shown.hash)
+	}
+	if content == nil {
 		return nil, &stallError{reason: v1alpha1.ReasonRevisionLost, retry: conflictRetry, message: fmt.Sprintf(
 			"revision %d (%s) runs, but its ControllerRevision is gone and the workloads are not complete enough to rebuild it: they are left as they are; restore ControllerRevision %s/%s from a backup",
 			shown.number, shown.hash, s.namespace, meta.RevisionName(shown.number))}
 	}
-	s.announce("RevisionRebuilt", "the ControllerRevision of running revision %d was gone; it was rebuilt from the workloads", shown.number)
+	s.announce("RevisionRebuilt", "the ControllerRevision of running revision %d was gone; it was rebuilt", shown.number)
 	return r.createRevision(ctx, s, shown.number, content)
+}
+
+// sameToday is today's rendering if it is the revision with that hash; nil if it is another one, or none.
+func (r *Reconciler) sameToday(s *scope, hash string) *render.Revision {
+	today, err := render.NewRevision(r.renderInputs(s))
+	if err != nil || today.Hash() != hash {
+		return nil
+	}
+	return today
 }
 
 // fetchRevision reads a revision from the API server and gives it its labels back; nil if there is none.

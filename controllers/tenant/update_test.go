@@ -150,6 +150,18 @@ var _ = Describe("The running revision", func() {
 		Expect(w.readTenant().Status.Revision.Number).To(Equal(int64(1)))
 	})
 
+	It("is rendered once more when too much is lost to read it back, if nothing has changed since", func() {
+		w := running()
+		before := read(w, meta.RevisionName(1), &appsv1.ControllerRevision{})
+		Expect(env.Client.Delete(ctx, before)).To(Succeed())
+		Expect(env.Client.Delete(ctx, read(w, meta.EdgeDeployment, &appsv1.Deployment{}))).To(Succeed())
+		w.settle()
+		after := read(w, meta.RevisionName(1), &appsv1.ControllerRevision{})
+		Expect(after.Data.Raw).To(MatchJSON(before.Data.Raw))
+		Expect(after.Annotations).To(Equal(before.Annotations))
+		Expect(read(w, meta.EdgeDeployment, &appsv1.Deployment{}).Annotations).To(HaveKeyWithValue(meta.AnnotationRevision, "1"))
+	})
+
 	It("is not guessed: when it cannot be rebuilt, the workloads are left as they are", func() {
 		w := running()
 		w.setImage("registry.example/app:2")
