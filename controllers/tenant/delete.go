@@ -149,6 +149,7 @@ func (r *Reconciler) retain(ctx context.Context, s *scope) error {
 		return fmt.Errorf("reading what we own of namespace %s: %w", live.Name, err)
 	}
 	want.WithLabels(meta.Labels(s.name, s.instanceID, ""))
+	want.WithLabels(meta.PodSecurityLabels()) // Somebody may have removed them; the operator may not write without.
 	want.WithLabels(map[string]string{v1alpha1.LabelRetained: "true"})
 	if _, err := do(ctx, r, s, apply.Namespace, live, want, apply.Adopting()); err != nil {
 		return err

@@ -153,13 +153,22 @@ func TestOperatorIsHeldToTenants(t *testing.T) {
 
 // operatorRequests build on each other: the namespace first, then the way into it.
 func operatorRequests(onlyTenants string) []request {
+	const onlyRestricted = "the operator of Freehold may only write namespaces that enforce Pod Security restricted"
 	create := func(o client.Object) func(context.Context, client.Client) error {
 		return func(ctx context.Context, operator client.Client) error { return operator.Create(ctx, o) }
 	}
 	return []request{
-		{"make a tenant's namespace", "", create(namespace("tenant-initech"))},
+		{"make a tenant's namespace", "", create(walled("tenant-initech", "restricted"))},
+		{"make a tenant's namespace without walls", onlyRestricted, create(namespace("tenant-open"))},
+		{"make a tenant's namespace with low walls", onlyRestricted, create(walled("tenant-low", "baseline"))},
+		{"take the walls of a tenant's namespace down", onlyRestricted, relabel("null")},
+		{"lower the walls of a tenant's namespace", onlyRestricted, relabel(`"privileged"`)},
+		{"label a tenant's namespace", "", func(ctx context.Context, operator client.Client) error {
+			return operator.Patch(ctx, namespace("tenant-initech"), client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"a":"b"}}}`)))
+		}},
 		{"apply a tenant's namespace", "", func(ctx context.Context, operator client.Client) error {
-			object := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "tenant-umbrella"}}}
+			object := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{
+				"name": "tenant-umbrella", "labels": map[string]any{enforce: "restricted"}}}}
 			return operator.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("freehold"))
 		}},
 		{"make another namespace", onlyTenants, create(namespace("freehold-extra"))},
@@ -242,6 +251,21 @@ func operatorConfig() *rest.Config {
 
 func namespace(name string) *corev1.Namespace {
 	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+}
+
+const enforce = "pod-security.kubernetes.io/enforce"
+
+// walled is a namespace that enforces a level of Pod Security.
+func walled(name, level string) *corev1.Namespace {
+	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{enforce: level}}}
+}
+
+// relabel changes the level of Pod Security of a tenant's namespace; "null" removes it.
+func relabel(level string) func(context.Context, client.Client) error {
+	return func(ctx context.Context, operator client.Client) error {
+		patch := `{"metadata":{"labels":{"` + enforce + `":` + level + `}}}`
+		return operator.Patch(ctx, namespace("tenant-initech"), client.RawPatch("application/merge-patch+json", []byte(patch)))
+	}
 }
 
 func secret(ns string) *corev1.Secret {

@@ -188,3 +188,12 @@ func Labels(tenant, instanceID, component string) map[string]string {
 	}
 	return labels
 }
+
+// PodSecurityLabels make a tenant's namespace enforce Pod Security restricted, and tell who asks for less.
+func PodSecurityLabels() map[string]string {
+	labels := map[string]string{}
+	for _, mode := range []string{"enforce", "audit", "warn"} {
+		labels["pod-security.kubernetes.io/"+mode] = "restricted"
+	}
+	return labels
+}

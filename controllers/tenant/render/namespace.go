@@ -3,6 +3,7 @@
 package render
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -16,9 +17,7 @@ import (
 // namespace is the unit of ownership: it carries the instance's identity and what must outlive the Tenant.
 func namespace(in Inputs) *corev1ac.NamespaceApplyConfiguration {
 	all := labels(in, "")
-	for _, mode := range []string{"enforce", "audit", "warn"} {
-		all["pod-security.kubernetes.io/"+mode] = "restricted"
-	}
+	maps.Copy(all, meta.PodSecurityLabels())
 	if in.Retained {
 		all[v1alpha1.LabelRetained] = "true"
 	}
