@@ -9,7 +9,6 @@ import (
 	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -112,18 +111,29 @@ func (r *Reconciler) guardCRD(ctx context.Context, s *scope) error {
 	crd := &metav1.PartialObjectMetadata{}
 	crd.SetGroupVersionKind(apiextensionsv1.SchemeGroupVersion.WithKind("CustomResourceDefinition"))
 	err := reader.Get(ctx, types.NamespacedName{Name: CRDName}, crd)
-	if apierrors.IsNotFound(err) {
-		return nil // The cache is behind, or it has been replaced; Tenants can be read, so there is one.
-	}
-	if err != nil {
+	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("reading the CustomResourceDefinition %s: %w", CRDName, err)
 	}
-	if crd.DeletionTimestamp != nil {
+	if wentWithDefinition(s.tenant, crd, err == nil) {
 		return stall(v1alpha1.ReasonCRDTerminating,
-			"CustomResourceDefinition %s is being deleted: the instance goes on running and is left alone. To keep Freehold: export the Tenants, remove their finalizer %s, and install the CustomResourceDefinitions and the Tenants again; they adopt their running instances",
+			"CustomResourceDefinition %s is being deleted, or was deleted after this Tenant: the instance goes on running and is left alone. To keep Freehold: export the Tenants, remove their finalizer %s, and install the CustomResourceDefinitions and the Tenants again; they adopt their running instances",
 			CRDName, v1alpha1.Finalizer)
 	}
 	return nil
+}
+
+// wentWithDefinition reports whether a Tenant is, or may have been, deleted only because its definition was: the
+// definition is going away, is gone, or was made anew after the Tenant's deletion. For a Tenant that nobody deletes a
+// definition that is missing in the cache means nothing: there is one, or the Tenant could not be read.
+func wentWithDefinition(tenant *v1alpha1.Tenant, crd *metav1.PartialObjectMetadata, found bool) bool {
+	switch deleted := tenant.DeletionTimestamp; {
+	case found && crd.DeletionTimestamp != nil:
+		return true
+	case deleted.IsZero():
+		return false
+	default:
+		return !found || deleted.Before(&crd.CreationTimestamp)
+	}
 }
 
 // finish turns what came of a pass into the status and into when to come back.

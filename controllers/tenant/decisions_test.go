@@ -49,6 +49,9 @@ func TestWhichInstanceATenantIs(t *testing.T) {
 		"a running instance":                                      {identityFacts{namespace: namespace(mine, true)}, identity{id: "i1"}, ""},
 		"a running instance, named":                               {identityFacts{namespace: namespace(mine, true), adopt: "i1"}, identity{id: "i1"}, ""},
 		"a running instance, another one named":                   {identityFacts{namespace: namespace(mine, true), adopt: "i2"}, identity{}, v1alpha1.ReasonAdoptionMismatch},
+		"no namespace, but an instance ran there":                 {identityFacts{known: "i1"}, identity{}, v1alpha1.ReasonVolumeLost},
+		"a running instance, labelled as another one":             {identityFacts{namespace: namespace(mine, true), known: "i2"}, identity{}, v1alpha1.ReasonConflict},
+		"the running instance, another one to adopt":              {identityFacts{namespace: namespace(mine, true), known: "i1", adopt: "i2"}, identity{id: "i1", mismatch: true}, ""},
 		"retained data, not named":                                {identityFacts{namespace: namespace(kept, true)}, identity{}, v1alpha1.ReasonRetainedDataExists},
 		"retained data, not named, though the status knows it":    {identityFacts{namespace: namespace(kept, true), known: "i1"}, identity{}, v1alpha1.ReasonRetainedDataExists},
 		"retained data, named":                                    {identityFacts{namespace: namespace(kept, true), adopt: "i1"}, identity{id: "i1", adopted: true}, ""},
@@ -280,5 +283,43 @@ func TestRandomTextIsOfItsAlphabetAndItsLength(t *testing.T) {
 	}
 	if _, err := randomText(func([]byte) (int, error) { return 0, errors.New("no randomness") }, idAlphabet, 1); err == nil {
 		t.Error("a failing source must not give an ID")
+	}
+}
+
+func TestADeletionThatOnlyFollowsTheDefinitionIsRecognised(t *testing.T) {
+	at := func(second int64) metav1.Time { return metav1.Unix(second, 0) }
+	tenant := func(deleted int64) *v1alpha1.Tenant {
+		if deleted == 0 {
+			return &v1alpha1.Tenant{}
+		}
+		moment := at(deleted)
+		return &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: &moment}}
+	}
+	definition := func(created, deleted int64) *metav1.PartialObjectMetadata {
+		crd := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: at(created)}}
+		if deleted != 0 {
+			moment := at(deleted)
+			crd.DeletionTimestamp = &moment
+		}
+		return crd
+	}
+	for name, row := range map[string]struct {
+		tenant *v1alpha1.Tenant
+		crd    *metav1.PartialObjectMetadata
+		found  bool
+		want   bool
+	}{
+		"all is well":                                          {tenant(0), definition(10, 0), true, false},
+		"the cache has no definition":                          {tenant(0), definition(0, 0), false, false},
+		"the definition goes away":                             {tenant(0), definition(10, 20), true, true},
+		"the definition goes away, the Tenant with it":         {tenant(20), definition(10, 20), true, true},
+		"a person deletes the Tenant":                          {tenant(20), definition(10, 0), true, false},
+		"the definition was forced out":                        {tenant(20), definition(0, 0), false, true},
+		"the definition was forced out and made again":         {tenant(20), definition(30, 0), true, true},
+		"the definition was made again, then a person deleted": {tenant(40), definition(30, 0), true, false},
+	} {
+		if got := wentWithDefinition(row.tenant, row.crd, row.found); got != row.want {
+			t.Errorf("%s: got %v, want %v", name, got, row.want)
+		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/types"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/utils/ptr"
@@ -18,6 +19,7 @@ import (
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 	"github.com/freehold-dev/freehold/controllers/internal/apply"
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
+	"github.com/freehold-dev/freehold/controllers/tenant/render"
 )
 
 // delete puts an instance to rest: the workloads stop; namespace, volumes, keys and address stay, marked as retained.
@@ -26,28 +28,43 @@ func (r *Reconciler) delete(ctx context.Context, s *scope) error {
 	if !controllerutil.ContainsFinalizer(s.tenant, v1alpha1.Finalizer) {
 		return nil
 	}
-	if err := r.guardCRD(ctx, s); err != nil {
-		return err
-	}
-	if err := r.observe(ctx, s); err != nil {
-		return err
+	for _, look := range []func(context.Context, *scope) error{r.guardCRD, r.confirm, r.observe} {
+		if err := look(ctx, s); err != nil {
+			return err
+		}
 	}
 	ours, err := r.ownsInstance(ctx, s)
 	if err != nil {
 		return err
 	}
 	if ours {
-		if err := r.lookAgain(ctx, s); err != nil {
-			return err
-		}
-		if err := r.stop(ctx, s); err != nil {
-			return err
-		}
-		if err := r.retain(ctx, s); err != nil {
-			return err
+		for _, step := range []func(context.Context, *scope) error{r.admit, r.lookAgain, r.stop, r.retain} {
+			if err := step(ctx, s); err != nil {
+				return err
+			}
 		}
 	}
 	return r.release(ctx, s)
+}
+
+// confirm asks the API server whether it is really this Tenant that is being deleted: the cache may still show a
+// predecessor of the same name, which somebody released by hand.
+func (r *Reconciler) confirm(ctx context.Context, s *scope) error {
+	live := &v1alpha1.Tenant{}
+	if err := r.api.Get(ctx, types.NamespacedName{Name: s.name}, live); err != nil {
+		return fmt.Errorf("confirming the deletion of the Tenant: %w", err)
+	}
+	if live.UID != s.tenant.UID || live.DeletionTimestamp.IsZero() {
+		return &waitError{message: "the deletion is an older Tenant's of the same name", retry: conflictRetry}
+	}
+	return nil
+}
+
+// admit gives the operator back its right to work in the namespace, should somebody have taken it.
+func (r *Reconciler) admit(ctx context.Context, s *scope) error {
+	want := render.RoleBinding(render.Inputs{Tenant: s.tenant, InstanceID: s.instanceID, Facts: r.options.Facts})
+	_, err := do(ctx, r, s, apply.RoleBinding, s.observed.roleBindings[meta.OperatorRoleBinding], want)
+	return err
 }
 
 // ownsInstance reports whether there is an instance that is this Tenant's. A Tenant that never got hold of the data in
@@ -57,9 +74,17 @@ func (r *Reconciler) ownsInstance(ctx context.Context, s *scope) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	if ns := facts.namespace; facts.known != "" && ns != nil && ns.DeletionTimestamp == nil &&
+		ns.Labels[v1alpha1.LabelTenant] == s.name && ns.Labels[v1alpha1.LabelInstance] == facts.known {
+		s.instanceID = facts.known // also if it is marked already, by a pass that did not come to its end
+		return true, nil
+	}
 	who, err := decideIdentity(facts)
 	var stalled *stallError
-	if errors.As(err, &stalled) || who.wait {
+	if errors.As(err, &stalled) && facts.known != "" && facts.namespace != nil {
+		return false, stalled // It ran: letting go now would leave a running instance to the next one of the name.
+	}
+	if stalled != nil || who.wait {
 		return false, nil
 	}
 	s.instanceID = who.id
@@ -79,10 +104,10 @@ func (r *Reconciler) stop(ctx context.Context, s *scope) error {
 		return err
 	}
 	if s.rolling {
-		return &waitError{message: "waiting for the instance to stop"}
+		return &waitError{message: "waiting for the instance to stop", retry: conflictRetry}
 	}
 	if left := remaining(s.observed); left != "" {
-		return &waitError{message: "waiting for the instance to stop: " + left}
+		return &waitError{message: "waiting for the instance to stop: " + left, retry: conflictRetry}
 	}
 	return nil
 }
@@ -151,6 +176,7 @@ func (r *Reconciler) retain(ctx context.Context, s *scope) error {
 	want.WithLabels(meta.Labels(s.name, s.instanceID, ""))
 	want.WithLabels(meta.PodSecurityLabels()) // Somebody may have removed them; the operator may not write without.
 	want.WithLabels(map[string]string{v1alpha1.LabelRetained: "true"})
+	want.WithAnnotations(map[string]string{meta.AnnotationRetained: s.instanceID})
 	if _, err := do(ctx, r, s, apply.Namespace, live, want, apply.Adopting()); err != nil {
 		return err
 	}

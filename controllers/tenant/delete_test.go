@@ -7,6 +7,7 @@ import (
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -94,6 +95,51 @@ var _ = Describe("Deleting a Tenant", func() {
 		Expect(w.said()).To(ContainSubstring(v1alpha1.ReasonCRDTerminating))
 	})
 
+	It("touches nothing when somebody has forced the CustomResourceDefinition out", func() {
+		w := running()
+		Expect(env.Client.Delete(ctx, w.readTenant())).To(Succeed())
+		w.crdGone = true
+		w.pass()
+		Expect(w.readTenant().Finalizers).To(ContainElement(v1alpha1.Finalizer))
+		Expect(*read(w, meta.DatabaseStatefulSet, &appsv1.StatefulSet{}).Spec.Replicas).To(Equal(int32(1)))
+		w.expectStalled(v1alpha1.ReasonCRDTerminating)
+	})
+
+	It("brings the operator's right to work in the namespace back first", func() {
+		w := running()
+		Expect(env.Client.Delete(ctx, read(w, meta.OperatorRoleBinding, &rbacv1.RoleBinding{}))).To(Succeed())
+		Expect(env.Client.Delete(ctx, w.readTenant())).To(Succeed())
+		w.pass()
+		read(w, meta.OperatorRoleBinding, &rbacv1.RoleBinding{})
+	})
+
+	It("stops and retains the instance although bootstrap.adopt names another one", func() {
+		w := running()
+		w.editTenant(func(t *v1alpha1.Tenant) {
+			t.Spec.Bootstrap = &v1alpha1.TenantBootstrap{Adopt: &v1alpha1.AdoptInstance{InstanceID: "zzzzzzzzzz"}}
+		})
+		w.pass()
+		Expect(w.expectStalled(v1alpha1.ReasonAdoptionMismatch)).To(ContainSubstring("and goes on"))
+		w.expectCondition(v1alpha1.ConditionAvailable, metav1.ConditionTrue, v1alpha1.ReasonServing)
+		Expect(env.Client.Delete(ctx, w.readTenant())).To(Succeed())
+		w.pass()
+		w.cluster()
+		w.pass()
+		Expect(w.tenantGone()).To(BeTrue())
+		Expect(w.readNamespace().Labels).To(HaveKeyWithValue(v1alpha1.LabelRetained, "true"))
+	})
+
+	It("holds on to the Tenant while it cannot be told which instance is there", func() {
+		w := running()
+		edit(w.readNamespace(), func(n *corev1.Namespace) { n.Labels[v1alpha1.LabelInstance] = "typo" })
+		w.pass()
+		Expect(w.expectStalled(v1alpha1.ReasonConflict)).To(ContainSubstring("kubectl label namespace " + w.namespace()))
+		Expect(env.Client.Delete(ctx, w.readTenant())).To(Succeed())
+		w.pass()
+		Expect(w.readTenant().Finalizers).To(ContainElement(v1alpha1.Finalizer))
+		Expect(*read(w, meta.DatabaseStatefulSet, &appsv1.StatefulSet{}).Spec.Replicas).To(Equal(int32(1)))
+	})
+
 	It("leaves the data alone that the Tenant never got hold of", func() {
 		w := deleted()
 		w.create(w.tenant())
@@ -119,6 +165,14 @@ var _ = Describe("A name that is used again", func() {
 		Expect(w.readTenant().Status.InstanceID).To(BeEmpty())
 	})
 
+	It("does not get the data either when one of the two marks was removed", func() {
+		w := deleted()
+		edit(w.readNamespace(), func(n *corev1.Namespace) { delete(n.Labels, v1alpha1.LabelRetained) })
+		w.create(w.tenant())
+		w.pass()
+		w.expectStalled(v1alpha1.ReasonRetainedDataExists)
+	})
+
 	It("gets the data when it names the instance", func() {
 		w := deleted()
 		id := w.readNamespace().Labels[v1alpha1.LabelInstance]
@@ -128,6 +182,7 @@ var _ = Describe("A name that is used again", func() {
 		w.expectCondition(v1alpha1.ConditionAvailable, metav1.ConditionTrue, v1alpha1.ReasonServing)
 		Expect(w.readTenant().Status.InstanceID).To(Equal(id))
 		Expect(w.readNamespace().Labels).NotTo(HaveKey(v1alpha1.LabelRetained))
+		Expect(w.readNamespace().Annotations).NotTo(HaveKey(meta.AnnotationRetained))
 		Expect(w.secret(meta.CredentialsSecret).Data).To(Equal(password))
 		Expect(w.readTenant().Status.Revision.Number).To(Equal(int64(1)), "adopting runs the revision that ran before")
 		Expect(w.said()).To(ContainSubstring("Adopted"))

@@ -37,6 +37,10 @@ func (r *Reconciler) identify(ctx context.Context, s *scope) error {
 		return err
 	}
 	s.instanceID, s.adopted = who.id, who.adopted
+	if who.mismatch {
+		s.failed(stall(v1alpha1.ReasonAdoptionMismatch,
+			"bootstrap.adopt names instance %s, but this Tenant runs instance %s, and goes on: remove bootstrap.adopt or name that one", facts.adopt, who.id))
+	}
 	if s.instanceID == "" {
 		if s.instanceID, err = randomText(rand.Read, idAlphabet, idLength); err != nil {
 			return err

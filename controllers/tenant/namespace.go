@@ -35,12 +35,18 @@ type identity struct {
 	wait bool
 	// adopted is true if retained data is taken over in this pass.
 	adopted bool
+	// mismatch is true if bootstrap.adopt names another instance than the one that the Tenant runs already.
+	mismatch bool
 }
 
 // decideIdentity says which instance a Tenant is, or why it cannot be told. A name that is used again is not the
 // same customer: retained data needs its instance ID named.
 func decideIdentity(f identityFacts) (identity, error) {
 	switch {
+	case f.namespace == nil && f.known != "":
+		return identity{}, stall(v1alpha1.ReasonVolumeLost,
+			"namespace %s with instance %s is gone; an empty instance is not put in its place: restore the namespace with its labels and bind the retained PersistentVolumes again, or delete this Tenant and create it anew to begin with an empty database",
+			meta.Namespace(f.tenant), f.known)
 	case f.namespace == nil && f.adopt != "":
 		return identity{}, stall(v1alpha1.ReasonAdoptionMismatch,
 			"bootstrap.adopt names instance %s, but there is no namespace %s that could hold it: restore the namespace, or remove bootstrap.adopt to begin with an empty database",
@@ -59,8 +65,14 @@ func decideIdentity(f identityFacts) (identity, error) {
 
 // existingIdentity judges a namespace that says itself whose it is.
 func existingIdentity(f identityFacts, instance string) (identity, error) {
-	retained := f.namespace.Labels[v1alpha1.LabelRetained] == "true"
+	retained := isRetained(f.namespace)
 	switch {
+	case f.known != "" && f.known != instance:
+		return identity{}, stall(v1alpha1.ReasonConflict,
+			"namespace %s is labelled as instance %s, but this Tenant runs instance %s; everything is left as it is; if the label is wrong, run: kubectl label namespace %s %s=%s --overwrite",
+			f.namespace.Name, instance, f.known, f.namespace.Name, v1alpha1.LabelInstance, f.known)
+	case f.known == instance && !retained:
+		return identity{id: instance, mismatch: f.adopt != "" && f.adopt != instance}, nil
 	case f.adopt != "" && f.adopt != instance:
 		return identity{}, stall(v1alpha1.ReasonAdoptionMismatch,
 			"bootstrap.adopt names instance %s, but namespace %s holds instance %s: name that one to take its data over", f.adopt, f.namespace.Name, instance)
@@ -108,6 +120,12 @@ func identityByEvidence(f identityFacts) (identity, error) {
 	}
 	return identity{}, stall(v1alpha1.ReasonRetainedDataExists,
 		"namespace %s has lost its labels and holds objects of instance %s: set spec.bootstrap.adopt.instanceID to %s to take it over", f.namespace.Name, f.evidence[0], f.evidence[0])
+}
+
+// isRetained reports whether a namespace is marked as kept from a deleted Tenant. There are two marks, so that the loss
+// of one does not hand the data to the next customer of the name.
+func isRetained(namespace *corev1.Namespace) bool {
+	return namespace.Labels[v1alpha1.LabelRetained] == "true" || namespace.Annotations[meta.AnnotationRetained] != ""
 }
 
 // usedBefore reports whether a database once ran in a namespace.

@@ -20,6 +20,7 @@ func (r *Reconciler) ground(ctx context.Context, s *scope) error {
 	if _, err := do(ctx, r, s, apply.Namespace, s.observed.namespace, o.Namespace, apply.Adopting()); err != nil {
 		return err
 	}
+	s.grounded = true
 	if s.adopted {
 		s.announce("Adopted", "took over the retained instance %s with its data", s.instanceID)
 	}

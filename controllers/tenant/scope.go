@@ -36,6 +36,9 @@ type scope struct {
 	instanceID string
 	// adopted is true if the pass takes retained data over. Filled by identify.
 	adopted bool
+	// grounded is true once the namespace carries the instance ID: only then does the status name it. Filled by
+	// ground.
+	grounded bool
 
 	// inputs of rendering. Filled by plan, trust and hash again by secrets.
 	inputs render.Inputs

@@ -59,7 +59,7 @@ func owned(c metav1.Condition) bool {
 func summarise(s *scope, end outcome) {
 	status := &s.tenant.Status
 	status.ObservedGeneration = s.tenant.Generation
-	if s.instanceID != "" {
+	if s.grounded {
 		status.InstanceID, status.Namespace = s.instanceID, s.namespace
 	}
 	if s.observed.services != nil {

@@ -12,6 +12,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -80,6 +82,8 @@ type world struct {
 	client     client.WithWatch
 	// crdTerminating makes the reader say that the CustomResourceDefinition is being deleted.
 	crdTerminating bool
+	// crdGone makes the reader say that there is no CustomResourceDefinition any more.
+	crdGone bool
 }
 
 func newWorld() *world {
@@ -105,6 +109,9 @@ func (w *world) restart() {
 
 func (w *world) get(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
 	err := c.Get(ctx, key, o, opts...)
+	if w.crdGone && key.Name == tenant.CRDName {
+		return apierrors.NewNotFound(apiextensionsv1.Resource("customresourcedefinitions"), key.Name)
+	}
 	if w.crdTerminating && key.Name == tenant.CRDName {
 		o.SetDeletionTimestamp(ptr.To(metav1.Now()))
 	}

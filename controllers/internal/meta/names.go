@@ -141,6 +141,9 @@ const (
 	// AnnotationInitialized on the Namespace says that the database was up once: from then on an empty
 	// volume is a loss, not a beginning.
 	AnnotationInitialized = "freehold.dev/database-initialized"
+	// AnnotationRetained on the Namespace repeats the label freehold.dev/retained: it holds the ID of the
+	// retained instance.
+	AnnotationRetained = "freehold.dev/retained-instance"
 	// AnnotationRevision and AnnotationRevisionHash on workloads name the revision they are built from.
 	AnnotationRevision     = "freehold.dev/revision"
 	AnnotationRevisionHash = "freehold.dev/revision-hash"

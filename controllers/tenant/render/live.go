@@ -23,7 +23,7 @@ func Live(in Inputs) (*Objects, error) {
 	}
 	return &Objects{
 		Namespace:       namespace(in),
-		RoleBinding:     roleBinding(in),
+		RoleBinding:     RoleBinding(in),
 		Quota:           quota,
 		Limits:          limitRange(in),
 		NetworkPolicies: policies,

@@ -35,8 +35,8 @@ func namespace(in Inputs) *corev1ac.NamespaceApplyConfiguration {
 	return made
 }
 
-// roleBinding lets the operator work in the namespace, and nobody else.
-func roleBinding(in Inputs) *rbacv1ac.RoleBindingApplyConfiguration {
+// RoleBinding lets the operator work in the namespace, and nobody else. It needs neither class nor revision.
+func RoleBinding(in Inputs) *rbacv1ac.RoleBindingApplyConfiguration {
 	// The subject of a ServiceAccount has no apiGroup: its default is the empty one.
 	subject := rbacv1ac.Subject().WithKind("ServiceAccount").
 		WithName(in.Facts.OperatorServiceAccount).WithNamespace(in.Facts.OperatorNamespace)
