@@ -3,16 +3,21 @@
 package tenant_test
 
 import (
+	"fmt"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
 )
 
 var _ = Describe("A pass that is stopped before the audit that is due", func() {
@@ -34,5 +39,91 @@ var _ = Describe("A pass that is stopped before the audit that is due", func() {
 		Expect(env.Client.Delete(ctx, strangers)).To(Succeed())
 		w.settle()
 		w.expectNotStalled()
+	})
+})
+
+// replaceClaim does what an administrator does who brings data back under the name of a claim.
+func (w *world) replaceClaim(name string, change func(*corev1.PersistentVolumeClaim)) *corev1.PersistentVolumeClaim {
+	GinkgoHelper()
+	claim := read(w, name, &corev1.PersistentVolumeClaim{})
+	edit(claim, func(c *corev1.PersistentVolumeClaim) { c.Finalizers = nil })
+	Expect(client.IgnoreNotFound(env.Client.Delete(ctx, claim))).To(Succeed())
+	back := &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: w.namespace(), Labels: map[string]string{
+			v1alpha1.LabelTenant: w.name, v1alpha1.LabelInstance: w.readTenant().Status.InstanceID,
+		}},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			Resources:   corev1.VolumeResourceRequirements{Requests: claim.Spec.Resources.Requests},
+		},
+	}
+	change(back)
+	w.create(back)
+	return back
+}
+
+var _ = Describe("A claim that an administrator made again", func() {
+	DescribeTable("is taken as it is", func(change func(*corev1.PersistentVolumeClaim)) {
+		w := running()
+		made := w.replaceClaim(meta.DatabaseClaim, change)
+		w.settle()
+		w.expectNotStalled()
+		w.expectCondition(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonConverged)
+		after := read(w, meta.DatabaseClaim, &corev1.PersistentVolumeClaim{})
+		Expect(after.UID).To(Equal(made.UID))
+		Expect(after.Labels).To(HaveKeyWithValue("app.kubernetes.io/component", meta.ComponentDatabase))
+		Expect(after.Spec.DataSourceRef).To(Equal(made.Spec.DataSourceRef))
+		Expect(after.Spec.AccessModes).To(Equal(made.Spec.AccessModes))
+	},
+		Entry("from a snapshot", func(c *corev1.PersistentVolumeClaim) {
+			c.Spec.DataSource = &corev1.TypedLocalObjectReference{APIGroup: ptr.To("snapshot.storage.k8s.io"), Kind: "VolumeSnapshot", Name: "before-the-accident"}
+			c.Spec.VolumeMode = ptr.To(corev1.PersistentVolumeFilesystem)
+		}),
+		Entry("by a selector, with a storage class and a size of its own", func(c *corev1.PersistentVolumeClaim) {
+			c.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"disk": "old"}}
+			c.Spec.StorageClassName = ptr.To("by-hand")
+			c.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("50Gi")}
+		}),
+		Entry("with another access mode", func(c *corev1.PersistentVolumeClaim) {
+			c.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOncePod}
+		}),
+	)
+
+	It("without our labels is neither touched nor given up: the message says how to mark it", func() {
+		w := running()
+		made := w.replaceClaim(meta.DatabaseClaim, func(c *corev1.PersistentVolumeClaim) { c.Labels = nil })
+		w.bindClaims()
+		Expect(env.Client.Delete(ctx, read(w, meta.AppService, &corev1.Service{}))).To(Succeed())
+		w.pass()
+		message := w.expectStalled(v1alpha1.ReasonConflict)
+		labels := fmt.Sprintf("freehold.dev/tenant=%s freehold.dev/instance=%s", w.name, w.readTenant().Status.InstanceID)
+		Expect(message).To(And(
+			ContainSubstring("do NOT delete it"),
+			ContainSubstring("kubectl label pvc --namespace "+w.namespace()+" "+meta.DatabaseClaim+" "+labels),
+			Not(ContainSubstring("move it away"))))
+		Expect(read(w, meta.DatabaseClaim, &corev1.PersistentVolumeClaim{}).Labels).To(BeEmpty())
+		read(w, meta.AppService, &corev1.Service{}) // all else goes on converging
+
+		By("marking it as the message says")
+		edit(made, func(c *corev1.PersistentVolumeClaim) {
+			c.Labels = map[string]string{v1alpha1.LabelTenant: w.name, v1alpha1.LabelInstance: w.readTenant().Status.InstanceID}
+		})
+		w.settle()
+		w.expectNotStalled()
+	})
+
+	It("that only lost its labels gets them back, with the size that it has grown to", func() {
+		w := running()
+		w.replaceClaim(meta.AppClaim, func(c *corev1.PersistentVolumeClaim) {
+			c.Spec.StorageClassName = ptr.To("by-hand")
+			c.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("50Gi")}
+		})
+		w.settle()
+		edit(read(w, meta.AppClaim, &corev1.PersistentVolumeClaim{}), func(c *corev1.PersistentVolumeClaim) { c.Labels = nil })
+		w.settle()
+		w.expectNotStalled()
+		after := read(w, meta.AppClaim, &corev1.PersistentVolumeClaim{})
+		Expect(after.Labels).To(HaveKeyWithValue(v1alpha1.LabelTenant, w.name))
+		Expect(after.Spec.Resources.Requests.Storage().String()).To(Equal("50Gi"))
 	})
 })

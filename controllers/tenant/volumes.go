@@ -57,18 +57,27 @@ func missing(wanted []*corev1ac.PersistentVolumeClaimApplyConfiguration, bound [
 // guardVolumes takes claims that held data and are really gone out of what is applied: a new, empty volume in the
 // place of data would look like a customer who has none.
 func (r *Reconciler) guardVolumes(ctx context.Context, s *scope) error {
-	for _, name := range missing(s.objects.Claims, s.inputs.BoundClaims, s.observed.claims) {
-		// The cache may lack it only because somebody removed its labels; then applying brings them back.
-		err := r.api.Get(ctx, types.NamespacedName{Namespace: s.namespace, Name: name}, &corev1.PersistentVolumeClaim{})
-		if err == nil {
+	lost := missing(s.objects.Claims, s.inputs.BoundClaims, s.observed.claims)
+	for _, name := range slices.Clone(lost) {
+		found := &corev1.PersistentVolumeClaim{}
+		err := r.api.Get(ctx, types.NamespacedName{Namespace: s.namespace, Name: name}, found)
+		if apierrors.IsNotFound(err) {
 			continue
 		}
-		if !apierrors.IsNotFound(err) {
+		if err != nil {
 			return fmt.Errorf("looking for claim %s: %w", name, err)
 		}
-		s.objects.Claims = slices.DeleteFunc(s.objects.Claims, func(c *corev1ac.PersistentVolumeClaimApplyConfiguration) bool {
-			return ptr.Deref(c.GetName(), "") == name
-		})
+		// Somebody only removed its labels. Applying brings them back, and must keep what cannot be changed.
+		s.inputs.Claims[name] = found
+		lost = slices.DeleteFunc(lost, func(l string) bool { return l == name })
+		if err := r.renderLive(s); err != nil {
+			return err
+		}
+	}
+	s.objects.Claims = slices.DeleteFunc(s.objects.Claims, func(c *corev1ac.PersistentVolumeClaimApplyConfiguration) bool {
+		return slices.Contains(lost, ptr.Deref(c.GetName(), ""))
+	})
+	for _, name := range lost {
 		s.failed(volumeLost(s, name))
 	}
 	return nil

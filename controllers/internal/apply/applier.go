@@ -58,13 +58,20 @@ func New(c client.Client, reader client.Reader) *Applier {
 type ConflictError struct {
 	// Kind, Namespace and Name of the object.
 	Kind, Namespace, Name string
+	// Labels that would make it ours.
+	Labels map[string]string
 }
 
-// Error names the object and the way out.
+// Error names the object and the way out. A claim may hold the only copy of somebody's data: nobody is told to delete
+// it.
 func (e *ConflictError) Error() string {
 	where := e.Name
 	if e.Namespace != "" {
 		where = e.Namespace + "/" + e.Name
+	}
+	if e.Kind == "PersistentVolumeClaim" {
+		return fmt.Sprintf("PersistentVolumeClaim %s exists and is not marked as this instance's: it is left alone; do NOT delete it, it may hold data; if it is this instance's, brought back by hand, run: kubectl label pvc --namespace %s %s %s=%s %s=%s --overwrite",
+			where, e.Namespace, e.Name, v1alpha1.LabelTenant, e.Labels[v1alpha1.LabelTenant], v1alpha1.LabelInstance, e.Labels[v1alpha1.LabelInstance])
 	}
 	return fmt.Sprintf("%s %s exists and was not made by Freehold for this instance: it is left alone; move it away or delete it, and Freehold makes its own", e.Kind, where)
 }
@@ -143,25 +150,31 @@ func mayApply(a *Applier, live client.Object, raw []byte, adopt bool) error {
 	if live.GetDeletionTimestamp() != nil {
 		return &TerminatingError{Kind: gvk.Kind, Namespace: live.GetNamespace(), Name: live.GetName()}
 	}
-	if adopt || AppliedByUs(live) || carriesInstance(live, raw) {
+	labels := wantedLabels(raw)
+	if adopt || AppliedByUs(live) || carriesInstance(live, labels) {
 		return nil
 	}
-	return &ConflictError{Kind: gvk.Kind, Namespace: live.GetNamespace(), Name: live.GetName()}
+	return &ConflictError{Kind: gvk.Kind, Namespace: live.GetNamespace(), Name: live.GetName(), Labels: labels}
 }
 
 // carriesInstance reports whether live carries the same instance label as the wanted object: then it is ours even
 // if its managed fields were wiped.
-func carriesInstance(live client.Object, raw []byte) bool {
+func carriesInstance(live client.Object, labels map[string]string) bool {
+	instance := labels[v1alpha1.LabelInstance]
+	return instance != "" && live.GetLabels()[v1alpha1.LabelInstance] == instance
+}
+
+// wantedLabels are the labels of a wanted object.
+func wantedLabels(raw []byte) map[string]string {
 	var want struct {
 		Metadata struct {
 			Labels map[string]string `json:"labels"`
 		} `json:"metadata"`
 	}
 	if json.Unmarshal(raw, &want) != nil {
-		return false
+		return nil
 	}
-	instance := want.Metadata.Labels[v1alpha1.LabelInstance]
-	return instance != "" && live.GetLabels()[v1alpha1.LabelInstance] == instance
+	return want.Metadata.Labels
 }
 
 // converge applies, and repairs what applying alone cannot.

@@ -41,6 +41,17 @@ type Kind[O client.Object, A Configuration] struct {
 // restartedAt is set by `kubectl rollout restart`; undoing it would cause a second restart.
 var restartedAt = fieldpath.MakePathOrDie("spec", "template", "metadata", "annotations", "kubectl.kubernetes.io/restartedAt")
 
+// setAtCreation are fields of a claim that nobody can change later. A person who brings lost data back, from a snapshot
+// or by a volume's name, chooses them; to take them away again is refused for ever.
+var setAtCreation = []fieldpath.Path{
+	fieldpath.MakePathOrDie("spec", "volumeName"),
+	fieldpath.MakePathOrDie("spec", "dataSource"),
+	fieldpath.MakePathOrDie("spec", "dataSourceRef"),
+	fieldpath.MakePathOrDie("spec", "selector"),
+	fieldpath.MakePathOrDie("spec", "storageClassName"),
+	fieldpath.MakePathOrDie("spec", "volumeMode"),
+}
+
 // The kinds that Freehold applies.
 var (
 	Namespace = Kind[*corev1.Namespace, *corev1ac.NamespaceApplyConfiguration]{
@@ -80,7 +91,7 @@ var (
 	PersistentVolumeClaim = Kind[*corev1.PersistentVolumeClaim, *corev1ac.PersistentVolumeClaimApplyConfiguration]{
 		New:     func() *corev1.PersistentVolumeClaim { return &corev1.PersistentVolumeClaim{} },
 		Extract: corev1ac.ExtractPersistentVolumeClaim,
-		Exempt:  []fieldpath.Path{fieldpath.MakePathOrDie("spec", "volumeName")},
+		Exempt:  setAtCreation,
 	}
 	StatefulSet = Kind[*appsv1.StatefulSet, *appsv1ac.StatefulSetApplyConfiguration]{
 		New:     func() *appsv1.StatefulSet { return &appsv1.StatefulSet{} },

@@ -54,19 +54,22 @@ func volumes(in Inputs) []volume {
 	return wanted
 }
 
-// claim keeps what Kubernetes does not let a claim change: its storage class, and its size downwards.
+// claim keeps what Kubernetes does not let a claim change: its storage class, its access modes, and its size downwards.
 func claim(in Inputs, wanted volume) *corev1ac.PersistentVolumeClaimApplyConfiguration {
-	size := wanted.size
+	size, modes := wanted.size, []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}
 	if live := in.Claims[wanted.name]; live != nil {
 		if has := live.Spec.Resources.Requests[corev1.ResourceStorage]; has.Cmp(size) > 0 {
 			size = has
+		}
+		if len(live.Spec.AccessModes) > 0 {
+			modes = live.Spec.AccessModes
 		}
 		wanted.storageClass = ""
 		if live.Spec.StorageClassName != nil {
 			wanted.storageClass = *live.Spec.StorageClassName
 		}
 	}
-	spec := corev1ac.PersistentVolumeClaimSpec().WithAccessModes(corev1.ReadWriteOnce).
+	spec := corev1ac.PersistentVolumeClaimSpec().WithAccessModes(modes...).
 		WithResources(corev1ac.VolumeResourceRequirements().
 			WithRequests(corev1.ResourceList{corev1.ResourceStorage: size.DeepCopy()}))
 	if wanted.storageClass != "" {
