@@ -243,15 +243,23 @@ func TestANewNamespaceMayRefuseForAWhile(t *testing.T) {
 	bound := func(age time.Duration) map[string]*rbacv1.RoleBinding {
 		return map[string]*rbacv1.RoleBinding{meta.OperatorRoleBinding: {ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(now.Add(-age))}}}
 	}
+	since := func(age time.Duration) metav1.ObjectMeta {
+		return metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(now.Add(-age))}
+	}
 	for name, row := range map[string]struct {
-		bindings map[string]*rbacv1.RoleBinding
-		waits    bool
+		bindings  map[string]*rbacv1.RoleBinding
+		namespace *corev1.Namespace
+		tenant    time.Duration
+		waits     bool
 	}{
-		"the RoleBinding was made in this pass": {nil, true},
-		"it is seconds old":                     {bound(5 * time.Second), true},
-		"it is old: a refusal is an error":      {bound(time.Hour), false},
+		"everything was made in this pass":             {nil, nil, time.Second, true},
+		"the RoleBinding was made in this pass":        {nil, &corev1.Namespace{ObjectMeta: since(time.Second)}, time.Hour, true},
+		"it is seconds old":                            {bound(5 * time.Second), nil, time.Hour, true},
+		"it is old: a refusal is an error":             {bound(time.Hour), nil, time.Hour, false},
+		"it is still not there: a refusal is an error": {nil, &corev1.Namespace{ObjectMeta: since(time.Minute)}, time.Hour, false},
+		"not even the namespace can be made":           {nil, nil, time.Minute, false},
 	} {
-		s := &scope{tenant: &v1alpha1.Tenant{}, now: now, observed: observed{roleBindings: row.bindings}}
+		s := &scope{tenant: &v1alpha1.Tenant{ObjectMeta: since(row.tenant)}, now: now, observed: observed{roleBindings: row.bindings, namespace: row.namespace}}
 		end := judge(s, fmt.Errorf("applying: %w", refusal))
 		if waits := end.waiting != nil && end.waiting.retry > 0; waits != row.waits || (end.failure != nil) == row.waits {
 			t.Errorf("%s: waits is %t with failure %v, want %t", name, waits, end.failure, row.waits)

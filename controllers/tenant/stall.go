@@ -86,9 +86,20 @@ func asFresh(s *scope, err error) *waitError {
 	if !apierrors.IsForbidden(err) {
 		return nil
 	}
-	binding := s.observed.roleBindings[meta.OperatorRoleBinding]
-	if binding != nil && s.now.Sub(binding.CreationTimestamp.Time) > freshNamespace {
+	if s.now.Sub(freshSince(s)) > freshNamespace {
 		return nil
 	}
 	return &waitError{message: fmt.Sprintf("namespace %s is new and does not take everything yet: %v", s.namespace, err), retry: freshRetry}
+}
+
+// freshSince is when the namespace could begin to take objects: since the RoleBinding is there; without one since the
+// namespace is, and without that since the Tenant is.
+func freshSince(s *scope) time.Time {
+	if binding := s.observed.roleBindings[meta.OperatorRoleBinding]; binding != nil {
+		return binding.CreationTimestamp.Time
+	}
+	if s.observed.namespace != nil {
+		return s.observed.namespace.CreationTimestamp.Time
+	}
+	return s.tenant.CreationTimestamp.Time
 }
