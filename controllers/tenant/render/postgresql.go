@@ -74,6 +74,8 @@ func accessSettings() []setting {
 		{"ssl_ciphers", "ECDHE+AESGCM:ECDHE+CHACHA20"},
 		// What is not in this file cannot creep in by SQL.
 		{"allow_alter_system", "off"},
+		// An application that takes every connection cannot lock the probes out, which would restart the server.
+		{"reserved_connections", strconv.Itoa(reservedConnections)},
 	}
 }
 

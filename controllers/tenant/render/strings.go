@@ -16,7 +16,6 @@ var (
 	tenantNamePattern     = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 	hostnamePattern       = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)+$`)
 	identifierPattern     = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
-	parameterNamePattern  = regexp.MustCompile(`^[a-z_]{1,63}$`)
 	parameterValuePattern = regexp.MustCompile(`^[A-Za-z0-9_./+-]([A-Za-z0-9_./+ -]*[A-Za-z0-9_./+-])?$`)
 )
 
@@ -53,15 +52,6 @@ func checkHostnames(in Inputs) error {
 	for _, name := range hostnames(in) {
 		if len(name) > 253 || !hostnamePattern.MatchString(name) {
 			return invalid("spec.hostnames: %q is not a DNS name in lower case", name)
-		}
-	}
-	return nil
-}
-
-func checkParameters(in Inputs) error {
-	for name, value := range parameters(in) {
-		if !parameterNamePattern.MatchString(name) || len(value) > 64 || !parameterValuePattern.MatchString(value) {
-			return invalid("database.parameters: %q = %q is not a parameter that can be set", name, value)
 		}
 	}
 	return nil
