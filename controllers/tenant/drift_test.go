@@ -314,3 +314,42 @@ var _ = Describe("Strangers' objects", func() {
 		Expect(second.expectStalled(v1alpha1.ReasonAddressConflict)).To(ContainSubstring("address " + address + " belongs to the older Tenant " + first.name))
 	})
 })
+
+var _ = Describe("The load balancer's class", func() {
+	kept := func(before, after string) *world {
+		w := newWorld()
+		class := w.class()
+		class.Spec.LoadBalancer.Class = before
+		w.create(class, w.tenant())
+		w.settle()
+		w.switchClass(func(c *v1alpha1.TenantClass) { c.Spec.LoadBalancer.Class = after })
+		w.editTenant(func(t *v1alpha1.Tenant) {
+			t.Spec.Network.Access = v1alpha1.AccessRestricted
+			t.Spec.Network.AllowedRanges = []v1alpha1.CIDR{"198.51.100.0/24"}
+		})
+		w.settle()
+		gate := read(w, meta.EdgeService, &corev1.Service{})
+		Expect(gate.Spec.LoadBalancerSourceRanges).To(Equal([]string{"198.51.100.0/24"}), "the rest of the Service must go on changing")
+		Expect(ptr.Deref(gate.Spec.LoadBalancerClass, "")).To(Equal(before), "Kubernetes lets nobody change it")
+		return w
+	}
+
+	DescribeTable("stays what the Service was made for when the class names another one, and that is said", func(before string) {
+		w := kept(before, "example.com/new")
+		Expect(w.expectStalled(v1alpha1.ReasonInvalidSpec)).To(ContainSubstring(`names the load balancer class "example.com/new"`))
+		w.expectCondition(v1alpha1.ConditionAvailable, metav1.ConditionTrue, v1alpha1.ReasonServing)
+
+		By("deleting the Service, as the message says")
+		Expect(env.Client.Delete(ctx, read(w, meta.EdgeService, &corev1.Service{}))).To(Succeed())
+		w.settle()
+		w.expectNotStalled()
+		Expect(*read(w, meta.EdgeService, &corev1.Service{}).Spec.LoadBalancerClass).To(Equal("example.com/new"))
+	},
+		Entry("another one than before", "example.com/old"),
+		Entry("one where there was none", ""),
+	)
+
+	It("stays when the class names none any more; that may be the cluster's choice", func() {
+		kept("example.com/old", "").expectNotStalled()
+	})
+})

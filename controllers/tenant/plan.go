@@ -7,6 +7,9 @@ import (
 	"maps"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
+
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
 	"github.com/freehold-dev/freehold/controllers/tenant/render"
@@ -21,6 +24,7 @@ func (r *Reconciler) plan(ctx context.Context, s *scope) error {
 	if err := r.guardVolumes(ctx, s); err != nil {
 		return err
 	}
+	s.failed(keptLoadBalancer(s))
 	s.auditDue = r.audits.due(s.instanceID, s.now, r.auditInterval(s), certificateSource(s) != meta.SourceAuthority)
 	return nil
 }
@@ -34,6 +38,7 @@ func (r *Reconciler) renderInputs(s *scope) render.Inputs {
 		Initialized: initialized,
 		BoundClaims: boundClaims(s.observed.namespace, s.observed.claims, initialized),
 		Claims:      maps.Clone(s.observed.claims),
+		Gate:        s.observed.services[meta.EdgeService],
 	}
 	if live := s.observed.configMaps[meta.TrustConfigMap]; live != nil {
 		inputs.TrustBundle, inputs.SecretsHash = live.Data[meta.KeyCACert], live.Annotations[meta.AnnotationSecretsHash]
@@ -42,6 +47,22 @@ func (r *Reconciler) renderInputs(s *scope) render.Inputs {
 		inputs.Running = s.running.content
 	}
 	return inputs
+}
+
+// keptLoadBalancer says that the gate's Service keeps the load balancer that it was made for, if the class names
+// another one now; nil if it does not. Clusters that choose one by themselves are left to it.
+func keptLoadBalancer(s *scope) error {
+	wanted, gate := s.observed.class.Spec.LoadBalancer.Class, s.inputs.Gate
+	if wanted == "" || gate == nil || gate.Spec.Type != corev1.ServiceTypeLoadBalancer {
+		return nil
+	}
+	kept := ptr.Deref(gate.Spec.LoadBalancerClass, "")
+	if kept == wanted {
+		return nil
+	}
+	return stall(v1alpha1.ReasonInvalidSpec,
+		"class %s names the load balancer class %q, but Service %s/%s was made for %q, and Kubernetes lets nobody change that: it stays there; to move it, which takes a new address, delete the Service",
+		s.observed.class.Name, wanted, s.namespace, gate.Name, kept)
 }
 
 // requireClass refuses to go on without a class.

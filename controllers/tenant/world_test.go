@@ -211,6 +211,16 @@ func (w *world) condition(kind string) *metav1.Condition {
 	return apimeta.FindStatusCondition(w.readTenant().Status.Conditions, kind)
 }
 
+// switchClass points the Tenant to another class, which is the usual one with a difference.
+func (w *world) switchClass(change func(*v1alpha1.TenantClass)) {
+	GinkgoHelper()
+	class := w.class()
+	class.Name += "-other"
+	change(class)
+	w.create(class)
+	w.editTenant(func(t *v1alpha1.Tenant) { t.Spec.ClassRef.Name = class.Name })
+}
+
 // expectCondition demands a condition and gives its message.
 func (w *world) expectCondition(kind string, status metav1.ConditionStatus, reason string) string {
 	GinkgoHelper()

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
@@ -70,13 +71,21 @@ func edgeService(in Inputs) (*corev1ac.ServiceApplyConfiguration, error) {
 		WithExternalTrafficPolicy(corev1.ServiceExternalTrafficPolicyLocal).
 		WithAllocateLoadBalancerNodePorts(in.Class.Spec.LoadBalancer.AllocateNodePorts).
 		WithLoadBalancerSourceRanges(sources...)
-	if class := in.Class.Spec.LoadBalancer.Class; class != "" {
+	if class := loadBalancerClass(in); class != "" {
 		made.Spec.WithLoadBalancerClass(class)
 	}
 	if len(annotations) > 0 {
 		made.WithAnnotations(annotations)
 	}
 	return made, nil
+}
+
+// loadBalancerClass is the class's, or the one that the live Service has: Kubernetes lets nobody change it.
+func loadBalancerClass(in Inputs) string {
+	if in.Gate == nil || in.Gate.Spec.Type != corev1.ServiceTypeLoadBalancer {
+		return in.Class.Spec.LoadBalancer.Class
+	}
+	return ptr.Deref(in.Gate.Spec.LoadBalancerClass, "")
 }
 
 // sourceRanges are the client networks without the denied ones. Where that needs too many networks the denied ones

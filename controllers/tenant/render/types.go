@@ -65,6 +65,8 @@ type Inputs struct {
 	Retained bool
 	// Claims are the live claims by name: their storage class is kept and they never shrink.
 	Claims map[string]*corev1.PersistentVolumeClaim
+	// Gate is the live Service of the gate; nil if there is none. Its load balancer class is kept.
+	Gate *corev1.Service
 	// Running is the revision that the workloads are built from; nil before the first.
 	Running *Revision
 }
