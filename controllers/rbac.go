@@ -6,12 +6,13 @@ package controllers
 // markers. There is no rule about Secrets here except in the operator's own namespace: what it may do inside a
 // tenant's namespace stands in config/rbac/tenant_role.yaml and reaches it through a RoleBinding there.
 
-// Its own API. The spec is its users' and is never written; metadata is patched for the finalizer.
+// Its own API. The spec is its users' and is never written; metadata is patched for the finalizers.
 //
 // +kubebuilder:rbac:groups=freehold.dev,resources=tenants,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=freehold.dev,resources=tenants/status,verbs=get;patch
 // +kubebuilder:rbac:groups=freehold.dev,resources=tenants/finalizers,verbs=update
-// +kubebuilder:rbac:groups=freehold.dev,resources=tenantclasses,verbs=get;list;watch
+// +kubebuilder:rbac:groups=freehold.dev,resources=tenantclasses,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=freehold.dev,resources=tenantclasses/finalizers,verbs=update
 
 // A tenant's namespace and the way into it. The ValidatingAdmissionPolicy freehold-operator holds both to
 // namespaces named tenant-* and to the one role. Namespaces are never deleted, hence no such verb.

@@ -54,7 +54,11 @@ func Setup(mgr manager.Manager, options Options) error {
 			return fmt.Errorf("indexing Tenants by %s: %w", name, err)
 		}
 	}
-	reconciler := tenant.NewReconciler(mgr.GetClient(), mgr.GetAPIReader(), options.Clock, mgr.GetEventRecorder("freehold"), options.Tenant)
+	recorder := mgr.GetEventRecorder("freehold")
+	if err := tenant.NewClassReconciler(mgr.GetClient(), recorder).SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("setting up the class controller: %w", err)
+	}
+	reconciler := tenant.NewReconciler(mgr.GetClient(), mgr.GetAPIReader(), options.Clock, recorder, options.Tenant)
 	if err := reconciler.SetupWithManager(mgr, options.Concurrency); err != nil {
 		return fmt.Errorf("setting up the tenant controller: %w", err)
 	}

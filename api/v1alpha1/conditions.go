@@ -101,4 +101,6 @@ const (
 	AnnotationApproveUpdate = "freehold.dev/approve-update"
 	// Finalizer keeps a Tenant until its workloads have been stopped and its data marked as retained.
 	Finalizer = "freehold.dev/instance"
+	// FinalizerClassInUse keeps a TenantClass while a Tenant names it.
+	FinalizerClassInUse = "freehold.dev/class-in-use"
 )

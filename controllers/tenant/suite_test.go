@@ -161,6 +161,11 @@ func (w *world) writes() []string {
 	GinkgoHelper()
 	w.requests.Reset()
 	w.pass()
+	return w.writesSeen()
+}
+
+// writesSeen are the requests since the last reset that change something.
+func (w *world) writesSeen() []string {
 	var out []string
 	for _, request := range w.requests.Seen(testenv.Request.IsWrite) {
 		out = append(out, request.String())
