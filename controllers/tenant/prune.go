@@ -51,7 +51,7 @@ func (r *Reconciler) pruneConfigMaps(ctx context.Context, s *scope) {
 		return
 	}
 	for _, stored := range storedRevisions(s.observed.revisions) {
-		if stored.decode() != nil {
+		if stored.read() != nil {
 			return // What an unreadable revision needs is not known: nothing is removed.
 		}
 		for name := range namesOf(stored.content.ConfigMaps...) {

@@ -47,9 +47,27 @@ func (r *Reconciler) recall(ctx context.Context, s *scope) error {
 	if s.running == nil {
 		return nil
 	}
-	if err := s.running.decode(); err != nil {
-		return stall(v1alpha1.ReasonRevisionLost, "the running revision %s/%s cannot be read: %v; the workloads are left as they are", s.namespace, meta.RevisionName(s.running.number), err)
+	return r.prove(ctx, s, shown)
+}
+
+// prove reads the running revision and makes sure that its content is what runs: by its own mark, or, if that was
+// edited, by the one on the workloads; then its own is put right.
+func (r *Reconciler) prove(ctx context.Context, s *scope, shown mark) error {
+	running := s.running
+	problem := running.decode()
+	if problem == nil {
+		return nil
 	}
+	if running.content == nil || shown != (mark{number: running.number, hash: running.content.Hash()}) {
+		return stall(v1alpha1.ReasonRevisionLost, "the running revision %s/%s cannot be read: %v; the workloads are left as they are", s.namespace, meta.RevisionName(running.number), problem)
+	}
+	object := running.object.DeepCopy()
+	metav1.SetMetaDataAnnotation(&object.ObjectMeta, meta.AnnotationRevisionHash, shown.hash)
+	if err := r.client.Patch(ctx, object, client.MergeFromWithOptions(running.object, client.MergeFromWithOptimisticLock{}), client.FieldOwner(meta.FieldOwner)); err != nil {
+		return fmt.Errorf("marking ControllerRevision %s/%s with its hash again: %w", s.namespace, object.Name, err)
+	}
+	running.object, running.hash = object, shown.hash
+	s.written = append(s.written, "ControllerRevision/"+object.Name)
 	return nil
 }
 
@@ -151,6 +169,9 @@ func (r *Reconciler) revise(ctx context.Context, s *scope) error {
 	facts := updateFacts{
 		running: s.running, stored: storedRevisions(s.observed.revisions),
 		today: today.Hash(), approval: s.tenant.Annotations[v1alpha1.AnnotationApproveUpdate],
+	}
+	if facts.running != nil && facts.approval != "" && facts.approval != facts.running.hash {
+		rehash(facts.stored)
 	}
 	next, state := decideUpdate(facts)
 	content := today

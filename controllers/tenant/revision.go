@@ -46,8 +46,8 @@ func isRevision(object *appsv1.ControllerRevision) bool {
 	return metav1.GetControllerOfNoCopy(object) == nil && object.Name == meta.RevisionName(object.Revision) && object.DeletionTimestamp == nil
 }
 
-// decode reads the content of a revision.
-func (v *storedRevision) decode() error {
+// read fills content. It does not look at how the revision is marked.
+func (v *storedRevision) read() error {
 	if v.content != nil {
 		return nil
 	}
@@ -55,11 +55,29 @@ func (v *storedRevision) decode() error {
 	if err != nil {
 		return err
 	}
-	if hash := content.Hash(); v.hash != hash {
-		return fmt.Errorf("its content has the hash %s, but it is marked %s", hash, v.hash)
-	}
 	v.content = content
 	return nil
+}
+
+// decode fills content, and refuses one that is not what the revision is marked as.
+func (v *storedRevision) decode() error {
+	if err := v.read(); err != nil {
+		return err
+	}
+	if hash := v.content.Hash(); v.hash != hash {
+		return fmt.Errorf("its content has the hash %s, but it is marked %q", hash, v.hash)
+	}
+	return nil
+}
+
+// rehash replaces the hashes that revisions are marked with by those of their content: the mark can be edited, the
+// content cannot. One that cannot be read keeps its mark, so that whoever asks for it learns why it cannot be had.
+func rehash(stored []*storedRevision) {
+	for _, v := range stored {
+		if v.read() == nil {
+			v.hash = v.content.Hash()
+		}
+	}
 }
 
 // mark is what workloads say of the revision that they were built from.

@@ -3,16 +3,19 @@
 package tenant_test
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -125,5 +128,66 @@ var _ = Describe("A claim that an administrator made again", func() {
 		after := read(w, meta.AppClaim, &corev1.PersistentVolumeClaim{})
 		Expect(after.Labels).To(HaveKeyWithValue(v1alpha1.LabelTenant, w.name))
 		Expect(after.Spec.Resources.Requests.Storage().String()).To(Equal("50Gi"))
+	})
+})
+
+var _ = Describe("The hash that a stored revision is marked with", func() {
+	remark := func(w *world, number int64, hash string) {
+		GinkgoHelper()
+		edit(read(w, meta.RevisionName(number), &appsv1.ControllerRevision{}), func(r *appsv1.ControllerRevision) {
+			delete(r.Annotations, meta.AnnotationRevisionHash)
+			if hash != "" {
+				r.Annotations[meta.AnnotationRevisionHash] = hash
+			}
+		})
+	}
+
+	DescribeTable("is put right while the workloads prove the content", func(hash string) {
+		w := running()
+		w.setImage("registry.example/app:2") // so that today's rendering cannot pass for it
+		w.settle()
+		before, versions := read(w, meta.RevisionName(1), &appsv1.ControllerRevision{}), w.workloadVersions()
+		remark(w, 1, hash)
+		w.pass()
+		w.expectNotStalled()
+		after := read(w, meta.RevisionName(1), &appsv1.ControllerRevision{})
+		Expect(after.Annotations).To(Equal(before.Annotations))
+		Expect(after.UID).To(Equal(before.UID))
+		Expect(w.workloadVersions()).To(Equal(versions))
+		w.settle()
+		Expect(w.readTenant().Status.Revision.Hash).To(Equal(before.Annotations[meta.AnnotationRevisionHash]))
+	},
+		Entry("when it was removed", ""),
+		Entry("when it was changed", "0123456789"),
+	)
+
+	It("does not keep anyone from going back: the content counts", func() {
+		w := running()
+		first := w.readTenant().Status.Revision.Hash
+		w.setImage("registry.example/app:2")
+		w.settle()
+		w.approve(w.readTenant().Status.Revision.PendingHash)
+		w.settle()
+		remark(w, 1, "")
+		w.approve(first)
+		w.settle()
+		Expect(w.appImage()).To(Equal("registry.example/app:1"))
+		Expect(w.readTenant().Status.Revision.Number).To(Equal(int64(3)))
+	})
+
+	It("lets no other content in: what the workloads do not prove is not run", func() {
+		w := running()
+		w.setImage("registry.example/app:2")
+		w.settle()
+		before := read(w, meta.RevisionName(1), &appsv1.ControllerRevision{})
+		Expect(env.Client.Delete(ctx, before)).To(Succeed())
+		w.create(&appsv1.ControllerRevision{
+			ObjectMeta: metav1.ObjectMeta{Name: before.Name, Namespace: before.Namespace, Labels: before.Labels},
+			Revision:   before.Revision,
+			Data:       runtime.RawExtension{Raw: bytes.ReplaceAll(before.Data.Raw, []byte("registry.example/app:1"), []byte("registry.example/app:evil"))},
+		})
+		w.pass()
+		w.expectStalled(v1alpha1.ReasonRevisionLost)
+		Expect(w.appImage()).To(Equal("registry.example/app:1"))
 	})
 })
