@@ -266,7 +266,8 @@ type ClassApp struct {
 	Port int32 `json:"port,omitempty"`
 
 	// tlsPort on which the application speaks HTTPS, with the certificate and key that Freehold mounts
-	// (TLSCertificateFile, TLSKeyFile); from 1024 on. The gate verifies it.
+	// (TLSCertificateFile, TLSKeyFile); from 1024 on. The gate verifies it. The certificate is valid as long as
+	// the tenant's own authority, ten years: the application need not read it again while it runs.
 	// +optional
 	// +kubebuilder:validation:Minimum=1024
 	// +kubebuilder:validation:Maximum=65535

@@ -148,6 +148,23 @@ var _ = Describe("Secrets", func() {
 		Expect(after.CheckSignatureFrom(certificate(w.secret(meta.CASecret)))).To(Succeed())
 	})
 
+	It("with the application's certificate never change it: no application is told to read it again", func() {
+		w := newWorld()
+		class := w.class()
+		class.Spec.App.Port, class.Spec.App.TLSPort = 0, 8443
+		w.create(class, w.tenant())
+		w.settle()
+		before := certificate(w.secret(meta.AppTLSSecret))
+		gate := certificate(w.secret(meta.EdgeTLSSecret))
+		w.clock.SetTime(w.clock.Now().Add(pki.LeafLife + 24*time.Hour))
+		w.restart()
+		w.audit()
+		Expect(certificate(w.secret(meta.EdgeTLSSecret)).SerialNumber).NotTo(Equal(gate.SerialNumber), "the gate reads its own again")
+		Expect(certificate(w.secret(meta.AppTLSSecret)).SerialNumber).To(Equal(before.SerialNumber))
+		Expect(before.NotAfter.After(w.clock.Now())).To(BeTrue(), "it shall be valid still")
+		Expect(before.NotAfter).To(Equal(certificate(w.secret(meta.CASecret)).NotAfter))
+	})
+
 	It("follow the hostnames at once", func() {
 		w := running()
 		w.editTenant(func(t *v1alpha1.Tenant) { t.Spec.Hostnames = append(t.Spec.Hostnames, "www-"+t.Spec.Hostnames[0]) })

@@ -85,8 +85,12 @@ func fixedSecret(s *scope, safe *escrow, name, component string, kind corev1.Sec
 
 // leafSecret holds a certificate of the tenant's own authority. One that is still good is kept.
 func leafSecret(s *scope, safe *escrow, leaf render.Leaf) (wantedSecret, error) {
-	hash, err := safe.hash(leaf.Secret, leaf.DNSNames, safe.authority.Fingerprint())
-	names := pki.Leaf{CommonName: leaf.CommonName, DNSNames: leaf.DNSNames}
+	madeFrom := []any{leaf.Secret, leaf.DNSNames, safe.authority.Fingerprint()}
+	if leaf.Life > 0 {
+		madeFrom = append(madeFrom, leaf.Life)
+	}
+	hash, err := safe.hash(madeFrom...)
+	names := pki.Leaf{CommonName: leaf.CommonName, DNSNames: leaf.DNSNames, Life: leaf.Life}
 	return wantedSecret{
 		name: leaf.Secret, kind: corev1.SecretTypeTLS, labels: meta.Labels(s.name, s.instanceID, componentOf(leaf.Secret)),
 		keys: tlsKeys(), madeFrom: hash,

@@ -20,7 +20,7 @@ import (
 // AuthorityLife is how long an authority's own certificate is valid: longer than any plan to replace it.
 const AuthorityLife = 10 * 365 * 24 * time.Hour
 
-// LeafLife is how long a leaf certificate is valid; after two thirds of it RenewAt has come.
+// LeafLife is how long a leaf certificate is valid unless it says otherwise; after two thirds of it RenewAt has come.
 const LeafLife = 90 * 24 * time.Hour
 
 // backdate makes certificates valid a little before now, for verifiers whose clocks are behind.
@@ -45,6 +45,16 @@ type Leaf struct {
 	CommonName string
 	// DNSNames that the certificate is valid for; at least one.
 	DNSNames []string
+	// Life is how long the certificate shall be valid. Default: LeafLife.
+	Life time.Duration
+}
+
+// life is how long a leaf is valid, unless its authority ends before.
+func (l Leaf) life() time.Duration {
+	if l.Life > 0 {
+		return l.Life
+	}
+	return LeafLife
 }
 
 // Authority signs the leaf certificates of one tenant.
@@ -102,20 +112,18 @@ func ParseAuthority(pair Pair) (*Authority, error) {
 	return &Authority{Pair: pair, cert: cert, key: key}, nil
 }
 
-// Issue makes a key and a leaf certificate for servers, valid from now on for LeafLife but never longer than the
-// authority itself.
+// Issue makes a key and a leaf certificate for servers, valid from now on for the leaf's life but never longer than
+// the authority itself.
 func (a *Authority) Issue(leaf Leaf, now time.Time) (Pair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return Pair{}, fmt.Errorf("making the key of %s: %w", leaf.CommonName, err)
 	}
-	template, err := newTemplate(leaf.CommonName, now, LeafLife)
+	template, err := newTemplate(leaf.CommonName, now, leaf.life())
 	if err != nil {
 		return Pair{}, err
 	}
-	if template.NotAfter.After(a.cert.NotAfter) {
-		template.NotAfter = a.cert.NotAfter
-	}
+	template.NotAfter = a.end(template.NotAfter)
 	template.DNSNames = leaf.DNSNames
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
@@ -132,14 +140,24 @@ func (a *Authority) Fingerprint() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Issued reports whether a stored pair is a leaf certificate of this authority for exactly these names that need
-// not be renewed yet.
+// end is when a leaf ends that would end then: not after its authority.
+func (a *Authority) end(then time.Time) time.Time {
+	if then.After(a.cert.NotAfter) {
+		return a.cert.NotAfter
+	}
+	return then
+}
+
+// Issued reports whether a stored pair is a leaf certificate of this authority for exactly these names and for this
+// life, and need not be renewed yet.
 func (a *Authority) Issued(pair Pair, leaf Leaf, now time.Time) bool {
 	cert, err := Validate(pair, leaf.DNSNames, now)
 	if err != nil || len(cert.DNSNames) != len(leaf.DNSNames) {
 		return false
 	}
-	return cert.CheckSignatureFrom(a.cert) == nil && now.Before(RenewAt(cert))
+	// Certificates know seconds only.
+	asLong := !cert.NotAfter.Before(a.end(cert.NotBefore.Add(backdate + leaf.life())).Truncate(time.Second))
+	return asLong && cert.CheckSignatureFrom(a.cert) == nil && now.Before(RenewAt(cert))
 }
 
 // RenewAt is when a certificate is to be replaced: after two thirds of its life.

@@ -115,6 +115,30 @@ func TestALeafNeverOutlivesItsAuthority(t *testing.T) {
 	}
 }
 
+func TestALeafForTheAuthoritysLifeOutlastsTheUsualOnes(t *testing.T) {
+	a := authority(t)
+	usual := pki.Leaf{CommonName: "app", DNSNames: []string{"app.example"}}
+	lasting := usual
+	lasting.Life = 10 * pki.AuthorityLife
+	if a.Issued(issue(t, a, now, "app.example"), lasting, now) {
+		t.Error("a certificate of the usual life counts as issued for the authority's life")
+	}
+	pair, err := a.Issue(lasting, now.Add(24*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, days := range []int{1, 91, 5 * 365} {
+		if at := now.AddDate(0, 0, days); !a.Issued(pair, lasting, at) {
+			t.Errorf("after %d days it would be replaced", days)
+		}
+	}
+	if cert, err := pki.Validate(pair, usual.DNSNames, now.Add(pki.AuthorityLife-time.Hour)); err != nil {
+		t.Errorf("it is not valid until its authority ends: %v", err)
+	} else if cert.NotAfter.After(now.Add(pki.AuthorityLife)) {
+		t.Errorf("it is valid until %s, beyond its authority", cert.NotAfter)
+	}
+}
+
 func TestUserCertificatesAreRefusedWithTheReason(t *testing.T) {
 	a, b := authority(t), authority(t)
 	good := issue(t, a, now, "acme.example.com")

@@ -3,11 +3,18 @@
 package render
 
 import (
+	"time"
+
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
 )
+
+// appCertificateLife is beyond any authority's: the application's certificate lives as long as the authority. Database
+// and gate reload theirs, but nothing tells somebody else's application that the file is a new one. Only the gate ever
+// verifies it, by an authority that is the tenant's own.
+const appCertificateLife = 100 * 365 * 24 * time.Hour
 
 // Certificates are the leaf certificates that the tenant's own authority issues. The gate's is always among them:
 // it is served where users name no other source, and until another source has given one.
@@ -18,7 +25,7 @@ func Certificates(in Inputs) []Leaf {
 	}
 	if _, tls := appPort(in); tls || mountsAppCertificate(in.Running) {
 		leaves = append(leaves, Leaf{Secret: meta.AppTLSSecret, CommonName: meta.ComponentApp,
-			DNSNames: serviceNames(meta.AppService, in)})
+			DNSNames: serviceNames(meta.AppService, in), Life: appCertificateLife})
 	}
 	return leaves
 }

@@ -5,6 +5,7 @@ package render
 import (
 	"fmt"
 	"net/netip"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -110,6 +111,8 @@ type Leaf struct {
 	CommonName string
 	// DNSNames that the certificate is good for.
 	DNSNames []string
+	// Life is how long the certificate is valid. Zero: as long as certificates of the authority usually are.
+	Life time.Duration `json:",omitempty"`
 }
 
 // Replicas of an instance's workloads.

@@ -27,7 +27,8 @@ type ClassAppApplyConfiguration struct {
 	// port on which the application speaks plain HTTP; from 1024 on.
 	Port *int32 `json:"port,omitempty"`
 	// tlsPort on which the application speaks HTTPS, with the certificate and key that Freehold mounts
-	// (TLSCertificateFile, TLSKeyFile); from 1024 on. The gate verifies it.
+	// (TLSCertificateFile, TLSKeyFile); from 1024 on. The gate verifies it. The certificate is valid as long as
+	// the tenant's own authority, ten years: the application need not read it again while it runs.
 	TLSPort *int32 `json:"tlsPort,omitempty"`
 	// env are the application's environment variables.
 	Env []EnvVarApplyConfiguration `json:"env,omitempty"`
