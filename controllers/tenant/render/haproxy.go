@@ -45,6 +45,26 @@ func edgeConfigMap(in Inputs) *corev1ac.ConfigMapApplyConfiguration {
 // healthConnections are kept free for the kubelet: a gate that is full is not broken.
 const healthConnections = 100
 
+// What the gate's memory is for, measured with HAProxy 3.0 and TLS 1.3: the process takes 24 MiB and the agent beside
+// it up to as much; a connection over HTTP/2 takes 39 KiB while it is idle. Connections that are all busy at once take
+// more; the gate of a class that expects this needs more memory than the least.
+const (
+	gateMemory       = 48 * mib
+	connectionMemory = 40 * kib
+)
+
+// checkGate refuses more connections than the gate's memory holds: a client that opens them all would have the gate
+// killed.
+func checkGate(in Inputs) error {
+	may, connections := edgeLimits(in), int64(or(in.Class.Spec.Edge.MaxConnections, defaultMaxConnections))
+	if most := max(0, (may.memory.Value()-gateMemory)/connectionMemory); connections > most {
+		needed := (gateMemory + connections*connectionMemory + mib - 1) / mib
+		return invalid("class %s: spec.edge.maxConnections %d need a spec.edge.compute.memory of at least %dMi; the %s of today hold %d connections",
+			in.Class.Name, connections, needed, may.memory.String(), most)
+	}
+	return nil
+}
+
 func haproxyConf(in Inputs) string {
 	class := in.Class.Spec.Edge
 	connections := or(class.MaxConnections, defaultMaxConnections)

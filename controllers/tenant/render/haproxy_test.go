@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"os"
 	"os/exec"
@@ -16,6 +17,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/utils/ptr"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
@@ -66,6 +70,37 @@ func TestHAProxyCheckCanFail(t *testing.T) {
 	write(t, config, strings.Replace(text, "http-request", "http-reqest", 1))
 	if said, err := exec.Command(program, "-c", "-f", config).CombinedOutput(); err == nil {
 		t.Errorf("HAProxy takes a configuration with a misspelt directive:\n%s", said)
+	}
+}
+
+func TestGateHasMemoryForItsConnections(t *testing.T) {
+	for _, row := range []struct {
+		connections int32
+		memory      string
+		refused     string
+	}{
+		{0, "", ""}, // The defaults.
+		{2000, "128Mi", ""},
+		{409, "64Mi", ""},
+		{410, "64Mi", "spec.edge.maxConnections 410 need a spec.edge.compute.memory of at least 65Mi; the 64Mi of today hold 409 connections"},
+		{10000, "", "spec.edge.maxConnections 10000 need a spec.edge.compute.memory of at least 439Mi; the 128Mi of today hold 2048 connections"},
+		{10000, "439Mi", ""},
+		{100000, "4Gi", ""},
+		{0, "64Mi", "spec.edge.maxConnections 2000 need a spec.edge.compute.memory of at least 127Mi"},
+	} {
+		in := miniflux()
+		in.Class.Spec.Edge.MaxConnections = row.connections
+		if row.memory != "" {
+			in.Class.Spec.Edge.Compute.Memory = ptr.To(resource.MustParse(row.memory))
+		}
+		_, err := render.NewRevision(in)
+		var invalid *render.InvalidError
+		switch {
+		case row.refused == "" && err != nil:
+			t.Errorf("%d connections in %s are refused: %v", row.connections, row.memory, err)
+		case row.refused != "" && (!errors.As(err, &invalid) || !strings.Contains(invalid.Message, row.refused)):
+			t.Errorf("%d connections in %s: %v, expected %q", row.connections, row.memory, err, row.refused)
+		}
 	}
 }
 

@@ -21,7 +21,7 @@ var (
 
 // checkInputs refuses strings that the CRDs would refuse, and what Tenant and class contradict each other in.
 func checkInputs(in Inputs) error {
-	for _, check := range []func(Inputs) error{checkNames, checkHostnames, checkParameters, checkEnvironment, checkFiles, checkMounts} {
+	for _, check := range []func(Inputs) error{checkNames, checkHostnames, checkParameters, checkGate, checkEnvironment, checkFiles, checkMounts} {
 		if err := check(in); err != nil {
 			return err
 		}
