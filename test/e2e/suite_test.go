@@ -45,6 +45,9 @@ const (
 	steady = 5 * time.Second
 )
 
+// started tells the runs of this suite apart.
+var started = time.Now().Unix()
+
 // api talks to the cluster without a cache, as its administrator.
 var api client.Client
 
@@ -100,7 +103,7 @@ func chartArguments() []string {
 	}
 	arguments := []string{"--set", "cluster.networks={10.90.0.0/16,10.244.0.0/16,10.96.0.0/16}",
 		// The image may have changed under the same name: each run starts a new pod.
-		"--set-string", fmt.Sprintf("podAnnotations.freehold\\.dev/e2e-run=%d", GinkgoRandomSeed())}
+		"--set-string", fmt.Sprintf("podAnnotations.freehold\\.dev/e2e-run=%d", started)}
 	for _, image := range []string{"manager", "postgres", "edge"} {
 		arguments = append(arguments, "--set", fmt.Sprintf("images.%s.repository=localhost/freehold-%s,images.%s.tag=dev", image, image, image))
 	}
