@@ -215,9 +215,13 @@ func (c *customer) basicAuth(ctx context.Context) http.Header {
 // writes stores something of the customer's in the application: a category of Miniflux.
 func (c *customer) writes(ctx context.Context, title string) {
 	GinkgoHelper()
-	got, err := c.browser(ctx).do(ctx, http.MethodPost, "/v1/categories", fmt.Sprintf(`{"title":%q}`, title), c.basicAuth(ctx))
-	Expect(err).NotTo(HaveOccurred())
-	Expect(got.StatusCode).To(Equal(http.StatusCreated), got.body)
+	b, who := c.browser(ctx), c.basicAuth(ctx)
+	// Each replica of the gate finds the application by itself, within a second of the others.
+	Eventually(func(g Gomega) {
+		got, err := b.do(ctx, http.MethodPost, "/v1/categories", fmt.Sprintf(`{"title":%q}`, title), who)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(got.StatusCode).To(Equal(http.StatusCreated), got.body)
+	}).WithContext(ctx).Should(Succeed(), "%s should be able to store something", c.name)
 }
 
 // categories reads back what was stored.
