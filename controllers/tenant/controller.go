@@ -84,6 +84,7 @@ func (r *Reconciler) converge(ctx context.Context, s *scope) error {
 		r.identify,
 		r.conflicts,
 		r.requireClass,
+		r.database,
 		r.recall,
 		r.plan,
 		r.ground,

@@ -30,6 +30,8 @@ const secretLength = 32
 // there is never replaced, only completed.
 type escrow struct {
 	authority *pki.Authority
+	// names of the database and its owner.
+	names databaseNames
 	// password of the application's database role.
 	password string
 	// generated values by name.
@@ -53,14 +55,15 @@ func (r *Reconciler) loadEscrow(ctx context.Context, s *scope, names []string) (
 	case err != nil:
 		return nil, fmt.Errorf("reading the escrow %s: %w", key, err)
 	}
+	named, err := r.nameEscrow(ctx, s, secret)
+	if err != nil {
+		return nil, err
+	}
 	minted, err := mint(secret.Data, s, names)
 	if err != nil {
 		return nil, fmt.Errorf("completing the escrow %s: %w", key, err)
 	}
-	if len(minted) > 0 || !exists {
-		if secret.Data == nil {
-			secret.Data = map[string][]byte{}
-		}
+	if len(minted) > 0 || !exists || named {
 		maps.Copy(secret.Data, minted)
 		if err := r.storeEscrow(ctx, secret, exists); err != nil {
 			return nil, err
@@ -150,7 +153,7 @@ func parseEscrow(secret *corev1.Secret) (*escrow, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the escrow %s/%s is damaged: %w", secret.Namespace, secret.Name, err)
 	}
-	e := &escrow{authority: authority, password: string(secret.Data[meta.KeyEscrowPassword]), generated: map[string]string{}}
+	e := &escrow{authority: authority, names: namesIn(secret.Data), password: string(secret.Data[meta.KeyEscrowPassword]), generated: map[string]string{}}
 	for key, value := range secret.Data {
 		if name, ok := strings.CutPrefix(key, meta.EscrowGeneratedPrefix); ok {
 			e.generated[name] = string(value)

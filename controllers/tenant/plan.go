@@ -17,6 +17,9 @@ import (
 
 // plan fills scope.inputs and scope.objects: what the live objects shall be, as far as it is known before the Secrets.
 func (r *Reconciler) plan(ctx context.Context, s *scope) error {
+	if s.moved != nil && s.running == nil {
+		return s.moved
+	}
 	s.inputs = r.renderInputs(s)
 	if err := r.renderLive(s); err != nil {
 		return err
@@ -26,6 +29,7 @@ func (r *Reconciler) plan(ctx context.Context, s *scope) error {
 	}
 	s.failed(keptLoadBalancer(s))
 	s.auditDue = r.audits.due(s.instanceID, s.now, r.auditInterval(s), certificateSource(s) != meta.SourceAuthority)
+	s.auditDue = s.auditDue || rememberedNames(s.observed) != s.names // The escrow confirms them first.
 	return nil
 }
 

@@ -162,6 +162,10 @@ func (r *Reconciler) createRevision(ctx context.Context, s *scope, number int64,
 
 // revise decides whether another revision runs from now on, and stores it. It fills scope.running and scope.update.
 func (r *Reconciler) revise(ctx context.Context, s *scope) error {
+	if s.moved != nil {
+		s.update = &updateState{held: s.moved.message}
+		return nil
+	}
 	today, err := render.NewRevision(s.inputs)
 	if err != nil {
 		return err

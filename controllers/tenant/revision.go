@@ -116,6 +116,8 @@ type updateState struct {
 	pending string
 	// changes says from what to what.
 	changes string
+	// held says why nothing can be offered nor approved; "" if it can.
+	held string
 	// ignored is an approval that names nothing that could run next; "" if there is none.
 	ignored string
 }

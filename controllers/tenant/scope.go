@@ -40,6 +40,11 @@ type scope struct {
 	// ground.
 	grounded bool
 
+	// names of the database and its owner; moved is set if the class has others. Filled by database, which then
+	// puts the instance's names into the observed class.
+	names databaseNames
+	moved *stallError
+
 	// inputs of rendering. Filled by plan, trust and hash again by secrets.
 	inputs render.Inputs
 	// objects are the desired live objects. Filled by plan, again by secrets once the trust is known.

@@ -40,7 +40,7 @@ func secretsHash(s *scope, trust string) (string, error) {
 		"leaves":    render.Certificates(s.inputs),
 		"source":    certificateSource(s),
 		"generated": generatedNames(s.observed.class),
-		"database":  []string{string(s.observed.class.Spec.Database.Name), string(s.observed.class.Spec.Database.User)},
+		"database":  []string{s.names.database, s.names.user},
 		"domain":    s.inputs.Facts.ClusterDomain,
 		"trust":     trust,
 	})
@@ -91,6 +91,9 @@ func (r *Reconciler) secrets(ctx context.Context, s *scope) error {
 func (r *Reconciler) audit(ctx context.Context, s *scope, changed bool) error {
 	safe, err := r.loadEscrow(ctx, s, generatedNames(s.observed.class))
 	if err != nil {
+		return err
+	}
+	if err := confirmNames(s, safe); err != nil {
 		return err
 	}
 	if err := r.makeSecrets(ctx, s, safe, changed); err != nil {

@@ -143,6 +143,10 @@ func setUpdatePending(s *scope, _ outcome) {
 	if s.update.ignored != "" {
 		note = fmt.Sprintf("; the annotation %s names %s, which is neither the pending hash nor that of a stored revision: it is ignored", v1alpha1.AnnotationApproveUpdate, s.update.ignored)
 	}
+	if s.update.held != "" {
+		s.set(v1alpha1.ConditionUpdatePending, metav1.ConditionUnknown, v1alpha1.ReasonInvalidSpec, s.update.held)
+		return
+	}
 	if s.update.pending == "" {
 		s.set(v1alpha1.ConditionUpdatePending, metav1.ConditionFalse, v1alpha1.ReasonUpToDate, fmt.Sprintf("revision %d (%s) is what would be made today%s", s.running.number, s.running.hash, note))
 		return

@@ -46,7 +46,7 @@ func (r *Reconciler) wantedSecrets(ctx context.Context, s *scope, safe *escrow, 
 		data            map[string][]byte
 	}{
 		{meta.CASecret, "authority", corev1.SecretTypeTLS, map[string][]byte{meta.KeyTLSCert: safe.authority.CertPEM, meta.KeyTLSKey: safe.authority.KeyPEM}},
-		{meta.CredentialsSecret, meta.ComponentDatabase, corev1.SecretTypeOpaque, credentials(s, safe.password)},
+		{meta.CredentialsSecret, meta.ComponentDatabase, corev1.SecretTypeOpaque, credentials(s, safe)},
 		{meta.GeneratedSecret, meta.ComponentApp, corev1.SecretTypeOpaque, bytesOf(safe.generated)},
 	}
 	var wanted []wantedSecret
@@ -140,22 +140,21 @@ func componentOf(secret string) string {
 }
 
 // credentials tell the application, and the database's agent, how to connect.
-func credentials(s *scope, password string) map[string][]byte {
-	database := s.observed.class.Spec.Database
+func credentials(s *scope, safe *escrow) map[string][]byte {
 	host := meta.DatabaseHost(s.namespace, s.inputs.Facts.ClusterDomain)
 	port := strconv.Itoa(meta.PortDatabase)
 	uri := url.URL{
-		Scheme: "postgres", User: url.UserPassword(string(database.User), password),
-		Host: host + ":" + port, Path: "/" + string(database.Name),
+		Scheme: "postgres", User: url.UserPassword(safe.names.user, safe.password),
+		Host: host + ":" + port, Path: "/" + safe.names.database,
 		RawQuery: url.Values{"sslmode": {"verify-full"}, "sslrootcert": {meta.TrustDir + "/" + meta.KeyCACert}}.Encode(),
 	}
 	return map[string][]byte{
 		meta.KeyDatabaseURL:      []byte(uri.String()),
 		meta.KeyDatabaseHost:     []byte(host),
 		meta.KeyDatabasePort:     []byte(port),
-		meta.KeyDatabaseName:     []byte(database.Name),
-		meta.KeyDatabaseUser:     []byte(database.User),
-		meta.KeyDatabasePassword: []byte(password),
+		meta.KeyDatabaseName:     []byte(safe.names.database),
+		meta.KeyDatabaseUser:     []byte(safe.names.user),
+		meta.KeyDatabasePassword: []byte(safe.password),
 	}
 }
 

@@ -12,6 +12,11 @@ const (
 	// KeyHostsList in EdgeListsConfigMap holds the hostnames that the gate answers for, one a line.
 	KeyHostsList = "hosts.lst"
 
+	// KeyInstanceDatabase and KeyInstanceUser, in InstanceConfigMap and in the escrow, are the database that holds
+	// the instance's data and the role that owns it.
+	KeyInstanceDatabase = "database-name"
+	KeyInstanceUser     = "database-user"
+
 	// AppPortName is the name of the application's port, plain or TLS, which its Service points to.
 	AppPortName = "app"
 	// PortAppService is the port of the application's Service, whatever port the application listens on.

@@ -32,13 +32,17 @@ func trustConfigMap(in Inputs) *corev1ac.ConfigMapApplyConfiguration {
 	return made
 }
 
-// instanceConfigMap tells the database pod whose volume it must find, and whether it may make a new cluster.
+// instanceConfigMap tells the database pod whose volume it must find, and whether it may make a new cluster. For the
+// operator it remembers where in the cluster the data is.
 func instanceConfigMap(in Inputs) *corev1ac.ConfigMapApplyConfiguration {
 	return corev1ac.ConfigMap(meta.InstanceConfigMap, namespaceOf(in)).
 		WithLabels(labels(in, meta.ComponentDatabase)).
 		WithData(map[string]string{
 			meta.KeyInstanceID:  in.InstanceID,
 			meta.KeyInitialized: strconv.FormatBool(in.Initialized),
+
+			meta.KeyInstanceDatabase: databaseName(in),
+			meta.KeyInstanceUser:     databaseUser(in),
 		})
 }
 
