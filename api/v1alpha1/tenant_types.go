@@ -62,19 +62,22 @@ type Hostname string
 // +kubebuilder:validation:XValidation:rule="self.access == 'Restricted' || !has(self.allowedRanges) || size(self.allowedRanges) == 0",message="allowedRanges only has a meaning with access Restricted; set access to Restricted or remove allowedRanges"
 // +kubebuilder:validation:XValidation:rule="!has(self.allowedRanges) || !has(self.deniedRanges) || size(self.allowedRanges) == 0 || self.deniedRanges.all(d, self.allowedRanges.exists(a, isCIDR(a) && isCIDR(d) && cidr(a).containsCIDR(cidr(d))))",message="each of deniedRanges must lie inside one of allowedRanges; what is not allowed need not be denied"
 type TenantNetwork struct {
-	// access says who may reach the gate: Open (the default), Restricted or Closed.
+	// access says who may reach the gate: Open (the default), Restricted or Closed. Closing or restricting it
+	// ends new connections at once; see allowedRanges about open ones.
 	// +optional
 	// +kubebuilder:default=Open
 	Access AccessMode `json:"access,omitempty"`
 
-	// allowedRanges are the client networks that may connect when access is Restricted.
+	// allowedRanges are the client networks that may connect when access is Restricted. Removing one ends new
+	// connections from there at once, at Service and NetworkPolicy. A connection that is open already may
+	// live on for up to an hour if the network plugin lets established flows pass.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
 	AllowedRanges []CIDR `json:"allowedRanges,omitempty"`
 
 	// deniedRanges are client networks that may never connect. With access Restricted each of them must lie
-	// inside one of allowedRanges.
+	// inside one of allowedRanges. Adding one ends new connections at once; see allowedRanges about open ones.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64

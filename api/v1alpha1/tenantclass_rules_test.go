@@ -203,6 +203,40 @@ func TestClassPod(t *testing.T) {
 	created(t, class, rows)
 }
 
+func TestScheduling(t *testing.T) {
+	const (
+		names     = "the names of nodeSelector must be names of labels such as disk or example.com/pool"
+		values    = "must be the value of a label: letters, digits and - _ . beginning and ending with a letter or digit, or empty"
+		operator  = "the operator of a toleration must be Equal (the default) or Exists"
+		effect    = "the effect of a toleration must be NoSchedule, PreferNoSchedule or NoExecute; without one it tolerates all"
+		seconds   = "tolerationSeconds of a toleration only has a meaning with the effect NoExecute"
+		keyless   = "a toleration without a key tolerates every taint and needs the operator Exists"
+		tolerated = "a toleration with the operator Exists tolerates any value; remove its value"
+	)
+	for _, path := range []string{"spec.app.pod.scheduling", "spec.database.scheduling", "spec.edge.scheduling"} {
+		t.Run(path, func(t *testing.T) {
+			created(t, class, []row{
+				{"on labelled nodes", path, "{nodeSelector: {disk: ssd, example.com/pool: a_b.c-1, node-role.kubernetes.io/worker: ''}}", ""},
+				{"by a label with a blank", path, "{nodeSelector: {a b: x}}", names},
+				{"by a label with two slashes", path, "{nodeSelector: {a/b/c: x}}", names},
+				{"by a label without a name", path, "{nodeSelector: {'': x}}", names},
+				{"by a long label", path, "{nodeSelector: {" + strings.Repeat("a", 64) + ": x}}", names},
+				{"by a value with a blank", path, "{nodeSelector: {a: b c}}", values},
+				{"by a value that ends with a hyphen", path, "{nodeSelector: {a: b-}}", values},
+				{"by a long value", path, "{nodeSelector: {a: " + strings.Repeat("b", 64) + "}}", "may not be more than 63 bytes"},
+				{"on tainted nodes", path, "{tolerations: [{key: pool, value: apps, effect: NoSchedule}, {key: a, operator: Exists}, {operator: Exists}]}", ""},
+				{"until a node has failed for a minute", path, "{tolerations: [{key: node.kubernetes.io/unreachable, operator: Exists, effect: NoExecute, tolerationSeconds: 60}]}", ""},
+				{"with an unknown operator", path, "{tolerations: [{key: a, operator: In}]}", operator},
+				{"with an unknown effect", path, "{tolerations: [{key: a, effect: NoScedule}]}", effect},
+				{"for seconds with another effect", path, "{tolerations: [{key: a, effect: NoSchedule, tolerationSeconds: 60}]}", seconds},
+				{"for seconds without an effect", path, "{tolerations: [{key: a, tolerationSeconds: 60}]}", seconds},
+				{"without a key", path, "{tolerations: [{value: a}]}", keyless},
+				{"with a value for any value", path, "{tolerations: [{key: a, operator: Exists, value: b}]}", tolerated},
+			})
+		})
+	}
+}
+
 func TestClassCompute(t *testing.T) {
 	for _, path := range []string{"spec.app.compute", "spec.database.compute", "spec.edge.compute"} {
 		computeRows(t, class, path)

@@ -206,7 +206,8 @@ type PodSettings struct {
 	FSGroup int64 `json:"fsGroup,omitempty"`
 
 	// writablePaths are folders that the application writes to and that may be lost with the pod, beside
-	// /tmp, which is always writable.
+	// /tmp, which is always writable. Each of them, and /tmp, holds at most 2Gi of the node's disk; a pod that
+	// writes more is evicted.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=16
@@ -376,7 +377,8 @@ type ClassEdge struct {
 	// +kubebuilder:validation:Maximum=10
 	Replicas int32 `json:"replicas,omitempty"`
 
-	// maxConnections that one replica holds at a time. Default: 2000.
+	// maxConnections that one replica holds at a time. compute.memory must have 40Ki for each and 48Mi for the
+	// gate itself; otherwise the Tenant is Stalled (InvalidSpec). Default: 2000.
 	// +optional
 	// +kubebuilder:default=2000
 	// +kubebuilder:validation:Minimum=10
@@ -433,7 +435,8 @@ type ClassLoadBalancer struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$') && !self.contains('freehold.dev/')",message="must be the name of an annotation such as metallb.io/loadBalancerIPs, and none of Freehold's"
 	AddressAnnotation string `json:"addressAnnotation,omitempty"`
 
-	// allocateNodePorts opens a port on every node for implementations that need one. Node ports by-pass
+	// allocateNodePorts opens a port on every node for implementations that need one, as those of most clouds do
+	// whose load balancers send to nodes; docs/install.md has a table. Node ports by-pass
 	// nothing of the tenant's walls, but they are open doors beside 443. Default: false.
 	// +optional
 	AllocateNodePorts bool `json:"allocateNodePorts,omitempty"` //nolint:kubeapilinter // Unset and false mean the same.
@@ -463,8 +466,10 @@ type ClassTLS struct {
 	IssuerRef *IssuerReference `json:"issuerRef,omitempty"`
 }
 
-// TenantClassSpec is a product and its plan. An edit reaches no running tenant until its update is approved;
-// load balancer, egress, TLS issuer and storage sizes are the exception: they need no restart and apply at once.
+// TenantClassSpec is a product and its plan. An edit reaches no running tenant until its update is approved. The
+// exception is what needs no restart, and applies at once: load balancer, egress, TLS issuer, the number of the
+// gate's replicas, quotaHeadroom, sizes of volumes, the claim of a new data volume (it is mounted when the update
+// is approved) and new generated values.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.loadBalancer) && !has(oldSelf.loadBalancer) || (has(self.loadBalancer) && has(self.loadBalancer.class)) == (has(oldSelf.loadBalancer) && has(oldSelf.loadBalancer.class))",message="loadBalancer.class cannot be set or removed later: Kubernetes does not let a Service change it"
 type TenantClassSpec struct {

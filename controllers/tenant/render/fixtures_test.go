@@ -116,7 +116,7 @@ func dex() render.Inputs {
 			Compute:    v1alpha1.Compute{CPU: ptr.To(resource.MustParse("250m")), Memory: ptr.To(resource.MustParse("128Mi"))},
 			Pod: v1alpha1.PodSettings{RunAsUser: 1001, RunAsGroup: 1001, FSGroup: 1001,
 				WritablePaths: []v1alpha1.AbsolutePath{"/var/cache/dex"}, TerminationGracePeriodSeconds: 10,
-				Scheduling: v1alpha1.Scheduling{NodeSelector: map[string]string{"pool": "apps"},
+				Scheduling: v1alpha1.Scheduling{NodeSelector: map[string]v1alpha1.LabelValue{"pool": "apps"},
 					Tolerations: []corev1.Toleration{{Key: "pool", Operator: corev1.TolerationOpEqual, Value: "apps", Effect: corev1.TaintEffectNoSchedule}}}},
 		},
 		Database: v1alpha1.ClassDatabase{Image: "registry.example/postgres:17.12", Name: "dex", User: "dex_owner",

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/utils/ptr"
 
@@ -126,5 +127,28 @@ func TestAParameterOfTheTenantIsNamedAsItsOwn(t *testing.T) {
 	in.Tenant.Spec.Database.Compute = &v1alpha1.Compute{Memory: ptr.To(resource.MustParse("128Mi"))}
 	if _, err := render.NewRevision(in); err == nil || !strings.Contains(err.Error(), "to 64MB, half of the memory limit") {
 		t.Errorf("shared_buffers of the class that do not fit the Tenant's memory: %v", err)
+	}
+}
+
+func TestTolerationsThatNoTaintCanHaveAreRefused(t *testing.T) {
+	for _, row := range []struct {
+		toleration corev1.Toleration
+		refused    string
+	}{
+		{corev1.Toleration{Key: "example.com/pool", Value: "a_b.c-1"}, ""},
+		{corev1.Toleration{Operator: corev1.TolerationOpExists}, ""},
+		{corev1.Toleration{Key: "a b", Operator: corev1.TolerationOpExists}, `spec.edge.scheduling.tolerations of class miniflux: "a b" cannot be the key of a taint`},
+		{corev1.Toleration{Key: "pool", Value: "b-"}, `spec.edge.scheduling.tolerations of class miniflux: "b-" cannot be the value of a taint`},
+	} {
+		in := miniflux()
+		in.Class.Spec.Edge.Scheduling.Tolerations = []corev1.Toleration{row.toleration}
+		_, err := render.NewRevision(in)
+		var invalid *render.InvalidError
+		switch {
+		case row.refused == "" && err != nil:
+			t.Errorf("%v is refused: %v", row.toleration, err)
+		case row.refused != "" && (!errors.As(err, &invalid) || invalid.Message != row.refused):
+			t.Errorf("%v: %v, expected %q", row.toleration, err, row.refused)
+		}
 	}
 }

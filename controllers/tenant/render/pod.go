@@ -3,8 +3,6 @@
 package render
 
 import (
-	"maps"
-
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
@@ -43,7 +41,11 @@ func podTemplate(in Inputs, component, account string, who identity, grace int64
 			WithFSGroupChangePolicy(corev1.FSGroupChangeOnRootMismatch).
 			WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault)))
 	if len(scheduling.NodeSelector) > 0 {
-		spec.WithNodeSelector(maps.Clone(scheduling.NodeSelector))
+		labels := map[string]string{}
+		for name, value := range scheduling.NodeSelector {
+			labels[name] = string(value)
+		}
+		spec.WithNodeSelector(labels)
 	}
 	for _, toleration := range scheduling.Tolerations {
 		spec.WithTolerations(tolerationOf(toleration))

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 
+	"k8s.io/apimachinery/pkg/util/validation"
+
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 )
 
@@ -21,7 +23,7 @@ var (
 
 // checkInputs refuses strings that the CRDs would refuse, and what Tenant and class contradict each other in.
 func checkInputs(in Inputs) error {
-	for _, check := range []func(Inputs) error{checkNames, checkHostnames, checkParameters, checkGate, checkEnvironment, checkFiles, checkMounts} {
+	for _, check := range []func(Inputs) error{checkNames, checkHostnames, checkParameters, checkGate, checkEnvironment, checkFiles, checkMounts, checkTolerations} {
 		if err := check(in); err != nil {
 			return err
 		}
@@ -72,6 +74,25 @@ func checkEnvironment(in Inputs) error {
 		needsTLS := variable.Source == v1alpha1.EnvTLSCertificateFile || variable.Source == v1alpha1.EnvTLSKeyFile
 		if needsTLS && !tls {
 			return invalid("spec.app.env of class %s: %s is a file that only an application with a tlsPort has; set tlsPort instead of port, or remove the variable", in.Class.Name, variable.Name)
+		}
+	}
+	return nil
+}
+
+// checkTolerations looks at what is too dear for a rule of the API: an API server refuses a pod template with it.
+func checkTolerations(in Inputs) error {
+	spec := in.Class.Spec
+	for _, part := range []struct {
+		field      string
+		scheduling v1alpha1.Scheduling
+	}{{"app.pod", spec.App.Pod.Scheduling}, {"database", spec.Database.Scheduling}, {"edge", spec.Edge.Scheduling}} {
+		for _, toleration := range part.scheduling.Tolerations {
+			if toleration.Key != "" && len(validation.IsQualifiedName(toleration.Key)) > 0 {
+				return invalid("spec.%s.scheduling.tolerations of class %s: %q cannot be the key of a taint", part.field, in.Class.Name, toleration.Key)
+			}
+			if len(validation.IsValidLabelValue(toleration.Value)) > 0 {
+				return invalid("spec.%s.scheduling.tolerations of class %s: %q cannot be the value of a taint", part.field, in.Class.Name, toleration.Value)
+			}
 		}
 	}
 	return nil

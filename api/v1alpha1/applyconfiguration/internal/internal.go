@@ -305,6 +305,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: name
       type:
         scalar: string
+- name: com.github.freehold-dev.freehold.api.v1alpha1.LabelValue
+  scalar: string
 - name: com.github.freehold-dev.freehold.api.v1alpha1.PodSettings
   map:
     fields:
@@ -372,7 +374,7 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         map:
           elementType:
-            scalar: string
+            namedType: com.github.freehold-dev.freehold.api.v1alpha1.LabelValue
     - name: tolerations
       type:
         list:

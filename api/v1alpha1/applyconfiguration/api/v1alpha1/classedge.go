@@ -17,7 +17,8 @@ type ClassEdgeApplyConfiguration struct {
 	Image *apiv1alpha1.ImageReference `json:"image,omitempty"`
 	// replicas of the gate. Default: 2.
 	Replicas *int32 `json:"replicas,omitempty"`
-	// maxConnections that one replica holds at a time. Default: 2000.
+	// maxConnections that one replica holds at a time. compute.memory must have 40Ki for each and 48Mi for the
+	// gate itself; otherwise the Tenant is Stalled (InvalidSpec). Default: 2000.
 	MaxConnections *int32 `json:"maxConnections,omitempty"`
 	// hstsMaxAgeSeconds is how long browsers shall use only HTTPS (RFC 6797); in seconds. 0 sends no
 	// header. Default: 31536000, one year.

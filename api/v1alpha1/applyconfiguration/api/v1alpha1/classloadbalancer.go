@@ -17,7 +17,8 @@ type ClassLoadBalancerApplyConfiguration struct {
 	// addressAnnotation is the annotation by which the implementation takes the wish for a fixed address,
 	// for example metallb.io/loadBalancerIPs. Without it a Tenant with network.address is Stalled.
 	AddressAnnotation *string `json:"addressAnnotation,omitempty"`
-	// allocateNodePorts opens a port on every node for implementations that need one. Node ports by-pass
+	// allocateNodePorts opens a port on every node for implementations that need one, as those of most clouds do
+	// whose load balancers send to nodes; docs/install.md has a table. Node ports by-pass
 	// nothing of the tenant's walls, but they are open doors beside 443. Default: false.
 	AllocateNodePorts *bool `json:"allocateNodePorts,omitempty"`
 }

@@ -7,7 +7,9 @@ package v1alpha1
 // IssuerReferenceApplyConfiguration represents a declarative configuration of the IssuerReference type for use
 // with apply.
 //
-// IssuerReference names a cert-manager issuer (https://cert-manager.io/docs/concepts/issuer/).
+// IssuerReference names a cert-manager issuer (https://cert-manager.io/docs/concepts/issuer/). It must prove the
+// names by DNS-01, or need no proof (a private CA, Vault): the challenges HTTP-01 and TLS-ALPN-01 cannot reach a pod
+// behind a tenant's walls, whose only open port is the gate's 443.
 type IssuerReferenceApplyConfiguration struct {
 	// name of the issuer.
 	Name *string `json:"name,omitempty"`

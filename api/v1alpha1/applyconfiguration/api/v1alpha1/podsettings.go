@@ -21,7 +21,8 @@ type PodSettingsApplyConfiguration struct {
 	// fsGroup owns the pod's volumes. Default: 10001.
 	FSGroup *int64 `json:"fsGroup,omitempty"`
 	// writablePaths are folders that the application writes to and that may be lost with the pod, beside
-	// /tmp, which is always writable.
+	// /tmp, which is always writable. Each of them, and /tmp, holds at most 2Gi of the node's disk; a pod that
+	// writes more is evicted.
 	WritablePaths []apiv1alpha1.AbsolutePath `json:"writablePaths,omitempty"`
 	// terminationGracePeriodSeconds is how long the application may take to stop; in seconds. Default: 30.
 	TerminationGracePeriodSeconds *int64 `json:"terminationGracePeriodSeconds,omitempty"`

@@ -5,6 +5,7 @@
 package v1alpha1
 
 import (
+	apiv1alpha1 "github.com/freehold-dev/freehold/api/v1alpha1"
 	v1 "k8s.io/api/core/v1"
 )
 
@@ -14,8 +15,9 @@ import (
 // Scheduling says on which nodes pods may run.
 type SchedulingApplyConfiguration struct {
 	// nodeSelector are labels that a node must carry.
-	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
-	// tolerations let pods onto tainted nodes.
+	NodeSelector map[string]apiv1alpha1.LabelValue `json:"nodeSelector,omitempty"`
+	// tolerations let pods onto tainted nodes. A key or value that no taint can have makes the Tenant Stalled
+	// (InvalidSpec).
 	Tolerations []v1.Toleration `json:"tolerations,omitempty"`
 }
 
@@ -29,9 +31,9 @@ func Scheduling() *SchedulingApplyConfiguration {
 // and returns the receiver, so that objects can be build by chaining "With" function invocations.
 // If called multiple times, the entries provided by each call will be put on the NodeSelector field,
 // overwriting an existing map entries in NodeSelector field with the same key.
-func (b *SchedulingApplyConfiguration) WithNodeSelector(entries map[string]string) *SchedulingApplyConfiguration {
+func (b *SchedulingApplyConfiguration) WithNodeSelector(entries map[string]apiv1alpha1.LabelValue) *SchedulingApplyConfiguration {
 	if b.NodeSelector == nil && len(entries) > 0 {
-		b.NodeSelector = make(map[string]string, len(entries))
+		b.NodeSelector = make(map[string]apiv1alpha1.LabelValue, len(entries))
 	}
 	for k, v := range entries {
 		b.NodeSelector[k] = v

@@ -11,8 +11,10 @@ import (
 // TenantClassSpecApplyConfiguration represents a declarative configuration of the TenantClassSpec type for use
 // with apply.
 //
-// TenantClassSpec is a product and its plan. An edit reaches no running tenant until its update is approved;
-// load balancer, egress, TLS issuer and storage sizes are the exception: they need no restart and apply at once.
+// TenantClassSpec is a product and its plan. An edit reaches no running tenant until its update is approved. The
+// exception is what needs no restart, and applies at once: load balancer, egress, TLS issuer, the number of the
+// gate's replicas, quotaHeadroom, sizes of volumes, the claim of a new data volume (it is mounted when the update
+// is approved) and new generated values.
 type TenantClassSpecApplyConfiguration struct {
 	// app is the application.
 	App *ClassAppApplyConfiguration `json:"app,omitempty"`

@@ -13,12 +13,15 @@ import (
 //
 // TenantNetwork says who may reach a tenant and where.
 type TenantNetworkApplyConfiguration struct {
-	// access says who may reach the gate: Open (the default), Restricted or Closed.
+	// access says who may reach the gate: Open (the default), Restricted or Closed. Closing or restricting it
+	// ends new connections at once; see allowedRanges about open ones.
 	Access *apiv1alpha1.AccessMode `json:"access,omitempty"`
-	// allowedRanges are the client networks that may connect when access is Restricted.
+	// allowedRanges are the client networks that may connect when access is Restricted. Removing one ends new
+	// connections from there at once, at Service and NetworkPolicy. A connection that is open already may
+	// live on for up to an hour if the network plugin lets established flows pass.
 	AllowedRanges []apiv1alpha1.CIDR `json:"allowedRanges,omitempty"`
 	// deniedRanges are client networks that may never connect. With access Restricted each of them must lie
-	// inside one of allowedRanges.
+	// inside one of allowedRanges. Adding one ends new connections at once; see allowedRanges about open ones.
 	DeniedRanges []apiv1alpha1.CIDR `json:"deniedRanges,omitempty"`
 	// address is the fixed IPv4 address that the tenant's load balancer shall have. It needs a class whose
 	// loadBalancer.addressAnnotation names the annotation by which the load balancer takes such a wish.
