@@ -30,7 +30,7 @@ func unavailable(s *scope) (reason, message string) {
 	case edge == nil || edge.Status.ReadyReplicas == 0:
 		return v1alpha1.ReasonEdgeNotReady, fmt.Sprintf("no pod of Deployment %s/%s is ready", s.namespace, meta.EdgeDeployment)
 	case len(s.tenant.Status.Addresses) == 0:
-		return v1alpha1.ReasonAddressPending, fmt.Sprintf("the load balancer has given Service %s/%s no address yet", s.namespace, meta.EdgeService)
+		return v1alpha1.ReasonAddressPending, fmt.Sprintf("the load balancer has given Service %s/%s no address yet; if it needs node ports, set loadBalancer.allocateNodePorts in the class", s.namespace, meta.EdgeService)
 	}
 	return "", ""
 }
