@@ -14,7 +14,7 @@ import (
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
 )
 
-func (w *world) readEscrow() *corev1.Secret {
+func (w *world) loadedEscrow() *corev1.Secret {
 	GinkgoHelper()
 	escrow := &corev1.Secret{}
 	key := types.NamespacedName{Namespace: operatorNamespace, Name: meta.EscrowSecret(w.readTenant().Status.InstanceID)}
@@ -39,7 +39,7 @@ var _ = Describe("Where an instance's data is", func() {
 		w.audit()
 		Expect(w.secret(meta.CredentialsSecret).Data).To(Equal(credentials.Data))
 		Expect(w.secret(meta.CredentialsSecret).ResourceVersion).To(Equal(credentials.ResourceVersion))
-		Expect(string(w.readEscrow().Data[meta.KeyInstanceDatabase])).To(Equal("app"))
+		Expect(string(w.loadedEscrow().Data[meta.KeyInstanceDatabase])).To(Equal("app"))
 
 		By("offering no update, nor taking an approval for one")
 		w.expectCondition(v1alpha1.ConditionUpdatePending, metav1.ConditionUnknown, v1alpha1.ReasonInvalidSpec)
@@ -66,7 +66,7 @@ var _ = Describe("Where an instance's data is", func() {
 	It("is still known when the escrow and what the operator remembers are lost, or older than the names in them", func() {
 		w := running()
 		before := w.secret(meta.CredentialsSecret).Data
-		edit(w.readEscrow(), func(s *corev1.Secret) {
+		edit(w.loadedEscrow(), func(s *corev1.Secret) {
 			delete(s.Data, meta.KeyInstanceDatabase)
 			delete(s.Data, meta.KeyInstanceUser)
 		})
@@ -74,13 +74,13 @@ var _ = Describe("Where an instance's data is", func() {
 		w.switchClass(elsewhere)
 		w.pass()
 		w.expectStalled(v1alpha1.ReasonInvalidSpec)
-		Expect(string(w.readEscrow().Data[meta.KeyInstanceUser])).To(Equal("app"))
+		Expect(string(w.loadedEscrow().Data[meta.KeyInstanceUser])).To(Equal("app"))
 
-		Expect(env.Client.Delete(ctx, w.readEscrow())).To(Succeed())
+		Expect(env.Client.Delete(ctx, w.loadedEscrow())).To(Succeed())
 		Expect(env.Client.Delete(ctx, read(w, meta.InstanceConfigMap, &corev1.ConfigMap{}))).To(Succeed())
 		w.pass()
 		w.expectStalled(v1alpha1.ReasonInvalidSpec)
-		Expect(string(w.readEscrow().Data[meta.KeyInstanceUser])).To(Equal("app"))
+		Expect(string(w.loadedEscrow().Data[meta.KeyInstanceUser])).To(Equal("app"))
 		Expect(w.secret(meta.CredentialsSecret).Data).To(Equal(before))
 	})
 
