@@ -99,7 +99,7 @@ var _ = Describe("The operator is killed", Ordered, func() {
 	}
 	workload := "spec:\n  selector: {matchLabels: {a: b}}\n  template:\n    metadata: {labels: {a: b}}\n    spec: {containers: [{name: c, image: i}]}\n"
 	steps := []step{
-		{"rbac.authorization.k8s.io", "rolebindings", object("rbac.authorization.k8s.io/v1", "RoleBinding", "roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: freehold-tenant}\n")},
+		{"rbac.authorization.k8s.io", "rolebindings", object("rbac.authorization.k8s.io/v1", "RoleBinding", "roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: freehold-tenant}\nsubjects: [{kind: ServiceAccount, name: freehold-manager, namespace: "+operatorNamespace+"}]\n")},
 		{"", "resourcequotas", object("v1", "ResourceQuota", "")},
 		{"networking.k8s.io", "networkpolicies", object("networking.k8s.io/v1", "NetworkPolicy", "spec: {podSelector: {}}\n")},
 		{"", "serviceaccounts", object("v1", "ServiceAccount", "")},
@@ -170,7 +170,7 @@ var _ = Describe("The operator is killed", Ordered, func() {
 		killOperator(ctx)
 		By("killing it before the mark on the namespace")
 		gate.move(ctx, "", "namespaces", inNamespace)
-		gate.holds(ctx, "apiVersion: v1\nkind: Namespace\nmetadata: {name: tenant-crashed}\n")
+		gate.holds(ctx, "apiVersion: v1\nkind: Namespace\nmetadata: {name: tenant-crashed, labels: {pod-security.kubernetes.io/enforce: restricted}}\n")
 		refused(ctx, step{resource: "namespaces"})
 		Expect(customer.pods(ctx)).To(BeEmpty())
 		killOperator(ctx)
