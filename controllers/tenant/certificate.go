@@ -58,7 +58,7 @@ func (r *Reconciler) edgeSecret(ctx context.Context, s *scope, safe *escrow, own
 		return own, fmt.Errorf("reading the certificate in Secret %s/%s: %w", s.namespace, source, err)
 	}
 	pair := pairOf(given)
-	if _, err := pki.Validate(pair, hostnames(s.tenant), s.now); err != nil {
+	if _, err := pki.Validate(pair, hostnames(s.wanted), s.now); err != nil {
 		s.certificate.invalid = invalidCertificate(s, source, err.Error())
 		return r.lastGood(ctx, s, own)
 	}

@@ -5,10 +5,13 @@ package tenant
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
 )
 
 // Indexes of the Tenant cache.
@@ -44,39 +47,114 @@ func hostnames(t *v1alpha1.Tenant) []string {
 }
 
 // conflicts refuses a hostname or an address that an older Tenant has. The older one is not disturbed; one that runs
-// already is told, and goes on being kept as it is: somebody else's edit must not cost it its repairs.
+// already is told, and goes on being kept as it is: somebody else's edit must not cost it its repairs, nor its own edit
+// the older one its name. It fills scope.wanted.
 func (r *Reconciler) conflicts(ctx context.Context, s *scope) error {
-	err := r.findConflict(ctx, s)
-	if asStall(err) != nil && len(storedRevisions(s.observed.revisions)) > 0 {
-		s.failed(err)
-		return nil
+	found, err := r.findContested(ctx, s)
+	if err != nil || found.stalled == nil {
+		return err
 	}
-	return err
+	if len(storedRevisions(s.observed.revisions)) == 0 {
+		return found.stalled
+	}
+	s.wanted = uncontested(s, found)
+	if len(s.wanted.Spec.Hostnames) == 0 {
+		return found.stalled
+	}
+	s.failed(found.stalled)
+	return nil
 }
 
-// findConflict is a stall if an older Tenant has one of the hostnames or the address.
-func (r *Reconciler) findConflict(ctx context.Context, s *scope) error {
+// contested is what an older Tenant has too.
+type contested struct {
+	hostnames []string
+	address   bool
+	// stalled says so of the first; nil if there is nothing.
+	stalled *stallError
+}
+
+// findContested finds the hostnames and the address that an older Tenant has too.
+func (r *Reconciler) findContested(ctx context.Context, s *scope) (contested, error) {
+	var found contested
 	for _, name := range hostnames(s.tenant) {
-		others, err := r.tenantsWith(ctx, IndexHostname, name)
+		owner, err := r.olderWith(ctx, s, IndexHostname, name)
 		if err != nil {
-			return err
+			return found, err
 		}
-		if owner := precedes(others, s.tenant); owner != nil {
-			return stall(v1alpha1.ReasonHostnameConflict, "hostname %s belongs to the older Tenant %s: remove it from one of the two", name, owner.Name)
+		if owner == nil {
+			continue
+		}
+		found.hostnames = append(found.hostnames, name)
+		if found.stalled == nil {
+			found.stalled = stall(v1alpha1.ReasonHostnameConflict, "hostname %s belongs to the older Tenant %s: remove it from one of the two", name, owner.Name)
 		}
 	}
 	address := s.tenant.Spec.Network.Address
 	if address == "" {
+		return found, nil
+	}
+	owner, err := r.olderWith(ctx, s, IndexAddress, address)
+	if err != nil || owner == nil {
+		return found, err
+	}
+	found.address = true
+	if found.stalled == nil {
+		found.stalled = stall(v1alpha1.ReasonAddressConflict, "address %s belongs to the older Tenant %s: remove it from one of the two", address, owner.Name)
+	}
+	return found, nil
+}
+
+// olderWith finds the older Tenant that has a value too; nil if there is none.
+func (r *Reconciler) olderWith(ctx context.Context, s *scope, index, value string) (*v1alpha1.Tenant, error) {
+	others, err := r.tenantsWith(ctx, index, value)
+	if err != nil {
+		return nil, err
+	}
+	return precedes(others, s.tenant), nil
+}
+
+// uncontested is the Tenant as it may be served: without the contested hostnames that its gate does not answer for
+// already, and with the address that its Service asks for already. Where no hostname is left, those stay that the gate
+// answers for.
+func uncontested(s *scope, found contested) *v1alpha1.Tenant {
+	wanted := s.tenant.DeepCopy()
+	served := servedHostnames(s.observed)
+	wanted.Spec.Hostnames = slices.DeleteFunc(wanted.Spec.Hostnames, func(name v1alpha1.Hostname) bool {
+		return slices.Contains(found.hostnames, string(name)) && !slices.Contains(served, string(name))
+	})
+	if len(wanted.Spec.Hostnames) == 0 {
+		for _, name := range served {
+			wanted.Spec.Hostnames = append(wanted.Spec.Hostnames, v1alpha1.Hostname(name))
+		}
+	}
+	if found.address {
+		wanted.Spec.Network.Address = askedAddress(s.observed)
+	}
+	return wanted
+}
+
+// servedHostnames are those that the gate answers for; none if its list is gone.
+func servedHostnames(o observed) []string {
+	lists := o.configMaps[meta.EdgeListsConfigMap]
+	if lists == nil {
 		return nil
 	}
-	others, err := r.tenantsWith(ctx, IndexAddress, address)
-	if err != nil {
-		return err
+	var names []string
+	for line := range strings.Lines(lists.Data[meta.KeyHostsList]) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			names = append(names, line)
+		}
 	}
-	if owner := precedes(others, s.tenant); owner != nil {
-		return stall(v1alpha1.ReasonAddressConflict, "address %s belongs to the older Tenant %s: remove it from one of the two", address, owner.Name)
+	return names
+}
+
+// askedAddress is the fixed address that the gate's Service asks for already; "" if none.
+func askedAddress(o observed) string {
+	gate := o.services[meta.EdgeService]
+	if gate == nil || o.class == nil {
+		return ""
 	}
-	return nil
+	return gate.Annotations[o.class.Spec.LoadBalancer.AddressAnnotation]
 }
 
 func (r *Reconciler) tenantsWith(ctx context.Context, index, value string) ([]v1alpha1.Tenant, error) {

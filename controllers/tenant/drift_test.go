@@ -300,7 +300,59 @@ var _ = Describe("Strangers' objects", func() {
 		younger.pass()
 		younger.expectStalled(v1alpha1.ReasonHostnameConflict)
 		read(younger, meta.EdgeService, &corev1.Service{})
+		Expect(certificate(younger.secret(meta.EdgeTLSSecret)).DNSNames).To(ConsistOf(younger.name + ".example.com"))
 		younger.expectCondition(v1alpha1.ConditionAvailable, metav1.ConditionTrue, v1alpha1.ReasonServing)
+	})
+
+	It("get no hostname of an older Tenant by an edit while they run, but all else that the edit says", func() {
+		older, younger := running(), newWorld()
+		t := younger.tenant()
+		younger.create(younger.class(), t)
+		younger.settle()
+		mine, theirs := younger.name+".example.com", older.name+".example.com"
+		younger.editTenant(func(t *v1alpha1.Tenant) {
+			t.Spec.Hostnames = []v1alpha1.Hostname{v1alpha1.Hostname(theirs), v1alpha1.Hostname(mine), v1alpha1.Hostname("www." + mine)}
+		})
+		younger.settle()
+		younger.expectStalled(v1alpha1.ReasonHostnameConflict)
+		Expect(read(younger, meta.EdgeListsConfigMap, &corev1.ConfigMap{}).Data[meta.KeyHostsList]).To(
+			And(ContainSubstring("www."+mine), Not(ContainSubstring(theirs))))
+		Expect(certificate(younger.secret(meta.EdgeTLSSecret)).DNSNames).To(ConsistOf(mine, "www."+mine))
+		Expect(younger.readTenant().Status.URL).To(Equal("https://" + mine))
+
+		By("keeping what they serve when nothing else is asked for")
+		younger.editTenant(func(t *v1alpha1.Tenant) { t.Spec.Hostnames = []v1alpha1.Hostname{v1alpha1.Hostname(theirs)} })
+		younger.settle()
+		Expect(certificate(younger.secret(meta.EdgeTLSSecret)).DNSNames).To(ConsistOf(mine, "www."+mine))
+		Expect(older.writes()).To(BeEmpty())
+
+		By("getting it once the older one gives it up")
+		older.editTenant(func(t *v1alpha1.Tenant) { t.Spec.Hostnames[0] = "moved." + t.Spec.Hostnames[0] })
+		younger.settle()
+		younger.expectNotStalled()
+		Expect(certificate(younger.secret(meta.EdgeTLSSecret)).DNSNames).To(ConsistOf(theirs))
+	})
+
+	It("get no address of an older Tenant by an edit while they run, and keep theirs", func() {
+		free := func() string { return fmt.Sprintf("203.0.113.%d", names.Add(1)%250+1) }
+		first, second := free(), free()
+		asks := func(w *world) string {
+			return read(w, meta.EdgeService, &corev1.Service{}).Annotations["example.com/address"]
+		}
+		older := running(func(t *v1alpha1.Tenant) { t.Spec.Network.Address = first })
+		younger := running(func(t *v1alpha1.Tenant) { t.Spec.Network.Address = second })
+		younger.editTenant(func(t *v1alpha1.Tenant) { t.Spec.Network.Address = first })
+		younger.settle()
+		younger.expectStalled(v1alpha1.ReasonAddressConflict)
+		Expect(asks(younger)).To(Equal(second))
+
+		By("keeping theirs also when it is the older one that takes it")
+		younger.editTenant(func(t *v1alpha1.Tenant) { t.Spec.Network.Address = second })
+		younger.settle()
+		older.editTenant(func(t *v1alpha1.Tenant) { t.Spec.Network.Address = second })
+		younger.settle()
+		younger.expectStalled(v1alpha1.ReasonAddressConflict)
+		Expect(asks(younger)).To(Equal(second))
 	})
 
 	It("lose an address to the older Tenant", func() {

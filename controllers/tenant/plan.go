@@ -37,7 +37,7 @@ func (r *Reconciler) plan(ctx context.Context, s *scope) error {
 func (r *Reconciler) renderInputs(s *scope) render.Inputs {
 	initialized := initialized(s.observed)
 	inputs := render.Inputs{
-		Tenant: s.tenant, Class: s.observed.class, InstanceID: s.instanceID,
+		Tenant: s.wanted, Class: s.observed.class, InstanceID: s.instanceID,
 		Images: r.options.Images, Facts: r.options.Facts,
 		Initialized: initialized,
 		BoundClaims: boundClaims(s.observed.namespace, s.observed.claims, initialized),

@@ -30,6 +30,9 @@ type scope struct {
 	// now is the time of the pass. Filled by newScope.
 	now time.Time
 
+	// wanted is the Tenant that is rendered: tenant, without what an older one has. Filled by newScope, again by
+	// conflicts. Only read.
+	wanted *v1alpha1.Tenant
 	// observed is the world as the caches have it. Filled by observe.
 	observed observed
 	// instanceID is who the instance is. Filled by identify.
@@ -88,6 +91,7 @@ func (r *Reconciler) newScope(ctx context.Context, name string) (*scope, error) 
 	}
 	return &scope{
 		tenant:    tenant,
+		wanted:    tenant,
 		stored:    *tenant.Status.DeepCopy(),
 		name:      name,
 		namespace: meta.Namespace(name),

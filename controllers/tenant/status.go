@@ -65,7 +65,7 @@ func summarise(s *scope, end outcome) {
 	if s.observed.services != nil {
 		status.Addresses = addresses(s.observed.services[meta.EdgeService])
 	}
-	status.URL = "https://" + string(s.tenant.Spec.Hostnames[0])
+	status.URL = "https://" + string(s.wanted.Spec.Hostnames[0])
 	if s.running != nil {
 		status.Revision.Number, status.Revision.Hash = s.running.number, s.running.hash
 		if s.running.content != nil {

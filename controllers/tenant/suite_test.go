@@ -89,7 +89,7 @@ type world struct {
 func newWorld() *world {
 	GinkgoHelper()
 	w := &world{
-		name:  fmt.Sprintf("acme-%d", names.Add(1)),
+		name:  fmt.Sprintf("acme-%03d", names.Add(1)),
 		clock: clocktesting.NewFakePassiveClock(time.Now()),
 	}
 	config, counted := testenv.Counting(env.Config)
