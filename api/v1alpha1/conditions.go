@@ -70,6 +70,9 @@ const (
 	ReasonVolumeLost = "VolumeLost"
 	// ReasonRevisionLost: the running revision is gone and could not be rebuilt from the workloads.
 	ReasonRevisionLost = "RevisionLost"
+	// ReasonKeysLost: the authority, the database's password or a generated value that the instance works with is
+	// lost; no new one is put in its place unasked.
+	ReasonKeysLost = "KeysLost"
 	// ReasonCertificateInvalid: the certificate that shall be served cannot be.
 	ReasonCertificateInvalid = "CertificateInvalid"
 	// ReasonCRDTerminating: the CustomResourceDefinition is being deleted; the instance is left alone.
@@ -99,6 +102,9 @@ const (
 	// AnnotationApproveUpdate on a Tenant names the hash of the pending revision, or of an older one, that
 	// shall run next.
 	AnnotationApproveUpdate = "freehold.dev/approve-update"
+	// AnnotationAcceptNewKeys on a tenant's Namespace, with the instance ID as its value, accepts once that keys
+	// that are lost (KeysLost) are made anew.
+	AnnotationAcceptNewKeys = "freehold.dev/accept-new-keys"
 	// Finalizer keeps a Tenant until its workloads have been stopped and its data marked as retained.
 	Finalizer = "freehold.dev/instance"
 	// FinalizerClassInUse keeps a TenantClass while a Tenant names it.

@@ -5,12 +5,10 @@ package tenant
 import (
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -27,7 +25,7 @@ import (
 const secretLength = 32
 
 // escrow is what an instance's Secrets are made from. It is minted once and kept in the operator's namespace; what is
-// there is never replaced, only completed.
+// there is never replaced, only completed; see complete.
 type escrow struct {
 	authority *pki.Authority
 	// names of the database and its owner.
@@ -48,10 +46,6 @@ func (r *Reconciler) loadEscrow(ctx context.Context, s *scope, names []string) (
 	switch {
 	case apierrors.IsNotFound(err):
 		secret = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: key.Name, Namespace: key.Namespace, Labels: meta.Labels(s.name, s.instanceID, "escrow")}}
-		// A lost escrow is put together again from the tenant's own Secrets, as far as they exist.
-		if secret.Data, err = r.salvage(ctx, s); err != nil {
-			return nil, err
-		}
 	case err != nil:
 		return nil, fmt.Errorf("reading the escrow %s: %w", key, err)
 	}
@@ -59,12 +53,14 @@ func (r *Reconciler) loadEscrow(ctx context.Context, s *scope, names []string) (
 	if err != nil {
 		return nil, err
 	}
-	minted, err := mint(secret.Data, s, names)
+	complete, err := r.complete(ctx, s, secret.Data, names)
 	if err != nil {
 		return nil, fmt.Errorf("completing the escrow %s: %w", key, err)
 	}
-	if len(minted) > 0 || !exists || named {
-		maps.Copy(secret.Data, minted)
+	if complete != nil || named {
+		if complete != nil {
+			secret.Data = complete
+		}
 		if err := r.storeEscrow(ctx, secret, exists); err != nil {
 			return nil, err
 		}
@@ -119,33 +115,6 @@ func (r *Reconciler) salvage(ctx context.Context, s *scope) (map[string][]byte, 
 		delete(data, meta.KeyTLSKey)
 	}
 	return data, nil
-}
-
-// mint makes what an escrow lacks.
-func mint(have map[string][]byte, s *scope, names []string) (map[string][]byte, error) {
-	minted := map[string][]byte{}
-	if len(have[meta.KeyTLSCert]) == 0 || len(have[meta.KeyTLSKey]) == 0 {
-		authority, err := pki.NewAuthority(s.instanceID, s.now)
-		if err != nil {
-			return nil, err
-		}
-		minted[meta.KeyTLSCert], minted[meta.KeyTLSKey] = authority.CertPEM, authority.KeyPEM
-	}
-	wanted := []string{meta.KeyEscrowPassword}
-	for _, name := range names {
-		wanted = append(wanted, meta.EscrowGeneratedPrefix+name)
-	}
-	for _, key := range wanted {
-		if len(have[key]) > 0 {
-			continue
-		}
-		value, err := randomText(rand.Read, valueAlphabet, secretLength)
-		if err != nil {
-			return nil, err
-		}
-		minted[key] = []byte(value)
-	}
-	return minted, nil
 }
 
 func parseEscrow(secret *corev1.Secret) (*escrow, error) {

@@ -174,6 +174,9 @@ func (r *Reconciler) revise(ctx context.Context, s *scope) error {
 		running: s.running, stored: storedRevisions(s.observed.revisions),
 		today: today.Hash(), approval: s.tenant.Annotations[v1alpha1.AnnotationApproveUpdate],
 	}
+	if s.keysLost {
+		facts.approval = "" // Another revision's pods might wait for values that cannot be made. It counts later.
+	}
 	if facts.running != nil && facts.approval != "" && facts.approval != facts.running.hash {
 		rehash(facts.stored)
 	}

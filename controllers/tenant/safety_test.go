@@ -191,3 +191,138 @@ var _ = Describe("The hash that a stored revision is marked with", func() {
 		Expect(w.appImage()).To(Equal("registry.example/app:1"))
 	})
 })
+
+func (w *world) escrow() *corev1.Secret {
+	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: meta.EscrowSecret(w.readTenant().Status.InstanceID)}}
+}
+
+func (w *world) readEscrow() *corev1.Secret {
+	GinkgoHelper()
+	secret := w.escrow()
+	Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(secret), secret)).To(Succeed())
+	return secret
+}
+
+// dropKey removes a key from the escrow and, with its copy's name, from the tenant's Secret.
+func (w *world) dropKey(key, secret, copied string) {
+	GinkgoHelper()
+	edit(w.escrow(), func(s *corev1.Secret) { delete(s.Data, key) })
+	if secret != "" {
+		edit(w.secret(secret), func(s *corev1.Secret) { delete(s.Data, copied) })
+	}
+}
+
+var _ = Describe("Keys that an instance works with", func() {
+	const generated = meta.EscrowGeneratedPrefix + "admin-password"
+
+	It("are never made anew unasked: all else goes on, and a restored backup ends it", func() {
+		w := running()
+		escrow, authority := w.readEscrow(), w.secret(meta.CASecret)
+		credentials := w.secret(meta.CredentialsSecret).ResourceVersion
+		w.setImage("registry.example/app:2")
+		w.settle()
+		Expect(env.Client.Delete(ctx, w.escrow())).To(Succeed())
+		Expect(env.Client.Delete(ctx, authority)).To(Succeed())
+		Expect(env.Client.Delete(ctx, read(w, meta.AppService, &corev1.Service{}))).To(Succeed())
+		w.audit()
+		w.approve(w.readTenant().Status.Revision.PendingHash)
+		w.pass()
+		Expect(w.expectStalled(v1alpha1.ReasonKeysLost)).To(And(
+			ContainSubstring("Secret %s/%s lacks tls.crt, tls.key,", operatorNamespace, escrow.Name),
+			ContainSubstring("the copies in namespace %s (freehold-ca) are gone too", w.namespace()),
+			ContainSubstring("kubectl annotate namespace %s freehold.dev/accept-new-keys=%s", w.namespace(), w.readTenant().Status.InstanceID)))
+		w.gone(meta.CASecret, &corev1.Secret{})
+		Expect(w.secret(meta.CredentialsSecret).ResourceVersion).To(Equal(credentials))
+		read(w, meta.AppService, &corev1.Service{})
+		Expect(w.appImage()).To(Equal("registry.example/app:1"), "no update is begun meanwhile")
+		Expect(w.writes()).To(BeEmpty())
+		w.expectStalled(v1alpha1.ReasonKeysLost)
+		Expect(w.pass().RequeueAfter).To(Equal(time.Minute))
+		w.expectCondition(v1alpha1.ConditionAvailable, metav1.ConditionTrue, v1alpha1.ReasonServing)
+
+		By("restoring the escrow from a backup")
+		w.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: escrow.Name, Namespace: escrow.Namespace, Labels: escrow.Labels}, Data: escrow.Data})
+		w.settle()
+		w.expectNotStalled()
+		Expect(w.secret(meta.CASecret).Data).To(Equal(authority.Data))
+		Expect(w.appImage()).To(Equal("registry.example/app:2"), "the approval counts now")
+	})
+
+	DescribeTable("come back from the tenant's own Secrets, each by itself", func(keys ...string) {
+		w := running()
+		before := w.readEscrow().Data
+		for _, key := range keys {
+			w.dropKey(key, "", "")
+		}
+		w.audit()
+		w.expectNotStalled()
+		Expect(w.readEscrow().Data).To(Equal(before))
+	},
+		Entry("the authority", meta.KeyTLSCert, meta.KeyTLSKey),
+		Entry("the authority's key", meta.KeyTLSKey),
+		Entry("the database's password", meta.KeyEscrowPassword),
+		Entry("a generated value", generated),
+	)
+
+	It("do not come back from an authority that is another one", func() {
+		w := running()
+		w.dropKey(meta.KeyTLSKey, "", "")
+		foreign := running()
+		edit(w.secret(meta.CASecret), func(s *corev1.Secret) { s.Data = foreign.secret(meta.CASecret).Data })
+		w.audit()
+		w.expectStalled(v1alpha1.ReasonKeysLost)
+		Expect(w.readEscrow().Data).NotTo(HaveKey(meta.KeyTLSKey))
+	})
+
+	It("are made anew once a person accepts it, and only once", func() {
+		w := running()
+		lost := w.readEscrow().Data[generated]
+		w.dropKey(generated, meta.GeneratedSecret, "admin-password")
+		w.audit()
+		Expect(w.expectStalled(v1alpha1.ReasonKeysLost)).To(And(ContainSubstring("lacks "+generated+","), ContainSubstring("(freehold-generated)")))
+
+		By("an acceptance for another instance")
+		accept := func(id string) {
+			edit(w.readNamespace(), func(n *corev1.Namespace) { n.Annotations[v1alpha1.AnnotationAcceptNewKeys] = id })
+		}
+		accept("another")
+		w.pass()
+		w.expectStalled(v1alpha1.ReasonKeysLost)
+
+		By("an acceptance for this one")
+		accept(w.readTenant().Status.InstanceID)
+		w.settle()
+		w.expectNotStalled()
+		fresh := w.readEscrow().Data[generated]
+		Expect(fresh).To(And(HaveLen(len(lost)), Not(Equal(lost))))
+		Expect(w.secret(meta.GeneratedSecret).Data).To(HaveKeyWithValue("admin-password", fresh))
+		Expect(w.readNamespace().Annotations).NotTo(HaveKey(v1alpha1.AnnotationAcceptNewKeys))
+		Expect(w.said()).To(ContainSubstring("KeysReplaced"))
+
+		By("losing it again")
+		w.dropKey(generated, meta.GeneratedSecret, "admin-password")
+		w.audit()
+		w.expectStalled(v1alpha1.ReasonKeysLost)
+	})
+
+	It("count also when the class does not ask for them any more", func() {
+		w := running()
+		w.editClass(func(c *v1alpha1.TenantClass) { c.Spec.App.Env = c.Spec.App.Env[:1] })
+		w.settle()
+		w.dropKey(generated, meta.GeneratedSecret, "admin-password")
+		w.audit()
+		w.expectStalled(v1alpha1.ReasonKeysLost)
+	})
+
+	It("may be made anew while the database never ran", func() {
+		w := newWorld()
+		w.create(w.class(), w.tenant())
+		w.pass()
+		Expect(env.Client.Delete(ctx, w.escrow())).To(Succeed())
+		Expect(env.Client.Delete(ctx, w.secret(meta.CASecret))).To(Succeed())
+		w.audit()
+		w.settle()
+		w.expectNotStalled()
+		Expect(w.secret(meta.CASecret).Data[meta.KeyTLSKey]).To(Equal(w.readEscrow().Data[meta.KeyTLSKey]))
+	})
+})

@@ -54,6 +54,9 @@ type scope struct {
 	objects *render.Objects
 	// auditDue says that the Secrets have to be looked at in this pass. Filled by plan.
 	auditDue bool
+	// keysLost says that the instance's Secrets cannot be made, because what they are made from is lost. Filled by
+	// secrets.
+	keysLost bool
 	// certificate is what is known of a certificate from outside. Filled by secrets.
 	certificate finding
 	// running is the revision that the workloads are built from. Filled by recall from what is stored, by revise

@@ -73,7 +73,12 @@ func (r *Reconciler) secrets(ctx context.Context, s *scope) error {
 	changed := s.inputs.TrustBundle == "" || s.inputs.SecretsHash != hash
 	if changed || s.auditDue {
 		if err := r.audit(ctx, s, changed); err != nil {
-			return err
+			// Without lost keys the Secrets stay as they are, and so does all that was planned; but not without the trust.
+			if !lostKeysIn(err) || s.inputs.TrustBundle == "" {
+				return err
+			}
+			s.keysLost, s.certificate = true, r.audits.last(s.instanceID)
+			s.failed(err)
 		}
 	} else {
 		s.certificate = r.audits.last(s.instanceID)
