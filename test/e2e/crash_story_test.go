@@ -129,11 +129,12 @@ var _ = Describe("The operator is killed", Ordered, func() {
 	AfterAll(func(ctx SpecContext) { gate.open(ctx) }, NodeTimeout(limit))
 
 	BeforeAll(func(ctx SpecContext) {
+		customer.leavesNothing()
 		run(ctx, "kubectl", "create", "namespace", customer.namespace)
 		run(ctx, "kubectl", "label", "namespace", customer.namespace, v1alpha1.LabelTenant+"="+customer.name)
 		gate.close(ctx, steps[0].group, steps[0].resource, inNamespace)
 		gate.holds(ctx, steps[0].manifest)
-		customer.order(ctx)
+		Expect(api.Create(ctx, customer.manifest())).To(Succeed())
 	}, NodeTimeout(limit))
 
 	It("at each step of a creation; in the end the instance serves, and there is one", func(ctx SpecContext) {

@@ -225,8 +225,9 @@ stringData: {theirs: "yes"}
 	}
 
 	BeforeAll(func(ctx SpecContext) {
+		customer.leavesNothing()
 		run(ctx, "kubectl", "create", "namespace", customer.namespace)
-		customer.order(ctx)
+		Expect(api.Create(ctx, customer.manifest())).To(Succeed())
 	}, NodeTimeout(limit))
 
 	It("leaves a namespace alone that nobody has handed over, and says how to", func(ctx SpecContext) {

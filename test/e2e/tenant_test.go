@@ -48,12 +48,17 @@ func (c *customer) manifest(changes ...func(*v1alpha1.Tenant)) *v1alpha1.Tenant 
 	return t
 }
 
-// order creates the Tenant and makes sure that nothing of it outlives the story.
+// order creates the Tenant, for the length of the story.
 func (c *customer) order(ctx context.Context, changes ...func(*v1alpha1.Tenant)) *customer {
 	GinkgoHelper()
-	DeferCleanup(func(ctx SpecContext) { c.erase(ctx) }, NodeTimeout(limit))
+	c.leavesNothing()
 	Expect(api.Create(ctx, c.manifest(changes...))).To(Succeed())
 	return c
+}
+
+// leavesNothing makes sure that all of the customer's is erased after the story.
+func (c *customer) leavesNothing() {
+	DeferCleanup(func(ctx SpecContext) { c.erase(ctx) }, NodeTimeout(limit))
 }
 
 // erase removes the Tenant and then, with an administrator's rights, what Freehold keeps of it.
