@@ -75,7 +75,7 @@ var _ = Describe("Somebody deletes the CRD of Tenants while the operator runs", 
 		Eventually(func() error { return api.Get(ctx, client.ObjectKeyFromObject(crd), crd) }).WithContext(ctx).
 			Should(Satisfy(apierrors.IsNotFound), "the CRD should be gone")
 		By("installing the CRDs and the Tenants again")
-		run(ctx, "kubectl", "apply", "--server-side", "-f", "config/crd/bases")
+		install(ctx)
 		run(ctx, "kubectl", "wait", "--for=condition=Established", "--timeout=60s", "crd/tenants.freehold.dev")
 		for i := range saved {
 			Eventually(func() error { return api.Create(ctx, saved[i].DeepCopy()) }).WithContext(ctx).Should(Succeed())
