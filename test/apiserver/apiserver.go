@@ -5,6 +5,7 @@
 package apiserver
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -28,7 +29,8 @@ func Start() (config *rest.Config, stop func() error, err error) {
 		ErrorIfCRDPathMissing: true,
 	}
 	if config, err = env.Start(); err != nil {
-		return nil, nil, fmt.Errorf("starting the API server from %s: %w", assets, err)
+		// A CRD that the API server refuses leaves the programs running.
+		return nil, nil, errors.Join(fmt.Errorf("starting the API server from %s: %w", assets, err), env.Stop())
 	}
 	// Tests ask more often than an operator; the limit would only make them slow.
 	config.QPS = -1
