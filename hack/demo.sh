@@ -9,6 +9,7 @@ source hack/demo/lib.sh
 [ "$(id -u)" = 0 ] || { echo "make demo needs root: it makes network interfaces, mounts and containers" >&2; exit 1; }
 
 begin "1/5  a Kubernetes on this machine (the first time compiles it: ten minutes or more)"
+say "     compiling the program that starts it"
 devcluster up 2>&1 | restamp
 
 begin "2/5  images (the first time downloads Debian packages: some minutes)"
