@@ -85,7 +85,7 @@ func (r *Reconciler) ownsInstance(ctx context.Context, s *scope) (bool, error) {
 		return false, stalled // It ran: letting go now would leave a running instance to the next one of the name.
 	}
 	if stalled != nil || who.wait {
-		return false, nil
+		return false, nil //nolint:nilerr // It never got hold of an instance: there is nothing to put to rest.
 	}
 	s.instanceID = who.id
 	return who.id != "", err

@@ -169,10 +169,10 @@ func keysLost(operatorNamespace string, s *scope, lost []string) *stallError {
 func copiesOf(keys []string) []string {
 	var names []string
 	for _, key := range keys {
-		switch {
-		case key == meta.KeyTLSCert || key == meta.KeyTLSKey:
+		switch key {
+		case meta.KeyTLSCert, meta.KeyTLSKey:
 			names = append(names, meta.CASecret)
-		case key == meta.KeyEscrowPassword:
+		case meta.KeyEscrowPassword:
 			names = append(names, meta.CredentialsSecret)
 		default:
 			names = append(names, meta.GeneratedSecret)
