@@ -81,7 +81,7 @@ clear_away() {
   if [ -n "$volumes" ]; then
     # Freehold has set them to Retain; those made by hand go by themselves.
     # shellcheck disable=SC2086 # a list of names.
-    kubectl patch pv $volumes --type=merge -p '{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}' || true
+    kubectl patch pv $volumes --type=merge -p '{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}' 2>/dev/null || true
   fi
   if [ -n "$id" ]; then kubectl delete secret -n freehold-system "instance-$id" --ignore-not-found; fi
 }
