@@ -31,6 +31,12 @@ func (r *Reconciler) recall(ctx context.Context, s *scope) error {
 		s.running = stored[len(stored)-1]
 	}
 	shown := highestMark(s.observed.workloads()...)
+	if shown.number > 0 {
+		// What is done about a lost revision needs the right to work here, which may be lost with it.
+		if err := r.admit(ctx, s); err != nil {
+			return err
+		}
+	}
 	if s.running == nil && shown.number > 0 || s.running != nil && shown.number > s.running.number {
 		found, err := r.recover(ctx, s, shown)
 		if err != nil {
