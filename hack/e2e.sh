@@ -3,6 +3,7 @@
 # started, loaded with freshly built images and removed afterwards.
 #
 #   FOCUS=regexp        only the stories that match
+#   LABELS=filter       only the stories whose labels match, in Ginkgo's words: LABELS='!unsettled'
 #   KEEP_CLUSTER=yes    leave the local cluster running (also: it was running before)
 #   POLICY=weak         how the local cluster enforces NetworkPolicy: strict (default) | weak | none
 set -euo pipefail
@@ -35,4 +36,4 @@ PATH=$tools:$PATH
 section "stories"
 export TESTSUM_ARGS=-stream
 counted . -tags e2e -count=1 -timeout 75m ./test/e2e/... \
-  -ginkgo.v -ginkgo.no-color -ginkgo.focus="${FOCUS:-}"
+  -ginkgo.v -ginkgo.no-color -ginkgo.focus="${FOCUS:-}" -ginkgo.label-filter="${LABELS:-}"

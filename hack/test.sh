@@ -26,7 +26,7 @@ run_operator() {
     packages=$(grep -v '/test/e2e' <<<"$packages")
   fi
   # shellcheck disable=SC2086 # a list of arguments.
-  counted . -race -timeout 20m ${fresh} $packages
+  counted . -race -timeout 40m ${fresh} $packages
 }
 
 # The programs run on this machine's kernel and see its files, with the libraries of their own image.
