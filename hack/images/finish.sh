@@ -19,9 +19,9 @@ find "$root/var/log" -type f -delete
 
 rm -f "$root/etc/apt/apt.conf.d/99mmdebstrap" "$root/etc/dpkg/dpkg.cfg.d/99mmdebstrap" "$root"/etc/apt/sources.list.d/*
 cat >"$root/etc/apt/sources.list" <<'LIST'
-deb http://ftp.debian.org/debian trixie main
-deb http://ftp.debian.org/debian trixie-updates main
-deb http://security.debian.org/debian-security trixie-security main
+deb http://deb.debian.org/debian trixie main
+deb http://deb.debian.org/debian trixie-updates main
+deb http://deb.debian.org/debian-security trixie-security main
 LIST
 
 find "$root" -xdev -type f -perm /6000 -exec chmod a-s {} +

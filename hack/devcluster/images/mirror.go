@@ -18,7 +18,7 @@ type mirrors struct {
 }
 
 func defaultMirrors() mirrors {
-	return mirrors{debian: "http://ftp.debian.org/debian", security: "http://security.debian.org/debian-security"}
+	return mirrors{debian: "http://deb.debian.org/debian", security: "http://deb.debian.org/debian-security"}
 }
 
 // hostMirrors asks the machine's own apt which mirrors and proxies it uses. Where apt names none that carry
