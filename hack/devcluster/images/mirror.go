@@ -5,7 +5,9 @@ package images
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 )
@@ -18,17 +20,21 @@ type mirrors struct {
 }
 
 func defaultMirrors() mirrors {
-	return mirrors{debian: "http://deb.debian.org/debian", security: "http://deb.debian.org/debian-security"}
+	return mirrors{debian: "http://ftp.debian.org/debian", security: "http://security.debian.org/debian-security"}
 }
 
-// hostMirrors asks the machine's own apt which mirrors and proxies it uses. Where apt names none that carry
-// Debian (another distribution, a CD), Debian's public address is used.
+// hostMirrors reads which mirrors and proxies the machine's own apt uses. Where apt names none that carry Debian
+// (another distribution, a CD), Debian's public addresses are used.
 func hostMirrors(ctx context.Context) mirrors {
-	targets, err := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages").Output()
-	if err != nil {
-		return defaultMirrors()
+	files, _ := filepath.Glob("/etc/apt/sources.list.d/*") // the pattern is valid
+	var sources strings.Builder
+	for _, file := range append([]string{"/etc/apt/sources.list"}, files...) {
+		content, err := os.ReadFile(file)
+		if err == nil && (strings.HasSuffix(file, ".list") || strings.HasSuffix(file, ".sources")) {
+			sources.Write(append(content, '\n'))
+		}
 	}
-	m := pickMirrors(string(targets))
+	m := pickMirrors(sources.String())
 	if config, err := exec.CommandContext(ctx, "apt-config", "dump").Output(); err == nil {
 		m.proxies = pickProxies(string(config))
 	}

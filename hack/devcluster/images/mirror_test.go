@@ -16,11 +16,11 @@ func TestPackagesComeFromTheMirrorsOfTheMachine(t *testing.T) {
 		},
 		{
 			"an Ubuntu machine", "http://archive.ubuntu.com/ubuntu/\n",
-			"http://deb.debian.org/debian", "http://deb.debian.org/debian-security",
+			"http://ftp.debian.org/debian", "http://security.debian.org/debian-security",
 		},
 		{
 			"a machine that installs from a disc", "cdrom://Debian/debian/\nfile:/srv/debian/\n",
-			"http://deb.debian.org/debian", "http://deb.debian.org/debian-security",
+			"http://ftp.debian.org/debian", "http://security.debian.org/debian-security",
 		},
 	}
 	for _, row := range rows {
