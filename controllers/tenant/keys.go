@@ -26,7 +26,7 @@ import (
 // lacks nothing. Values that a database or an application already works with are never made anew unasked: what they
 // encrypted, or whom they trust, hangs on them. Then the error is a stall, and nothing is stored.
 func (r *Reconciler) complete(ctx context.Context, s *scope, have map[string][]byte, names []string) (map[string][]byte, error) {
-	used := usedValues(s.running, names)
+	used := usedValues(s.inputs.Running, names)
 	wanted := slices.Concat(names, slices.Collect(maps.Keys(used)))
 	if len(lacking(have, wanted)) == 0 {
 		return nil, nil
@@ -47,15 +47,15 @@ func (r *Reconciler) complete(ctx context.Context, s *scope, have map[string][]b
 
 // usedValues are the names of the generated values that the running revision's application is given. While it is not
 // known what runs, all that the class asks for count.
-func usedValues(running *storedRevision, names []string) map[string]bool {
+func usedValues(running *render.Revision, names []string) map[string]bool {
 	used := map[string]bool{}
-	if running == nil || running.content == nil {
+	if running == nil {
 		for _, name := range names {
 			used[name] = true
 		}
 		return used
 	}
-	for _, name := range generatedIn(running.content) {
+	for _, name := range generatedIn(running) {
 		used[name] = true
 	}
 	return used

@@ -53,7 +53,9 @@ func (r *Reconciler) live(ctx context.Context, s *scope) error {
 // tidy ends a pass: volumes are kept, and what is not wanted any more goes. It continues after failures.
 func (r *Reconciler) tidy(ctx context.Context, s *scope) error {
 	s.failed(r.retainVolumes(ctx, s))
-	r.prune(ctx, s)
+	if s.lost == nil { // What a lost revision needs is not known.
+		r.prune(ctx, s)
+	}
 	return nil
 }
 

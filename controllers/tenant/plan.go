@@ -4,6 +4,7 @@ package tenant
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"time"
 
@@ -17,10 +18,16 @@ import (
 
 // plan fills scope.inputs and scope.objects: what the live objects shall be, as far as it is known before the Secrets.
 func (r *Reconciler) plan(ctx context.Context, s *scope) error {
-	if s.moved != nil && s.running == nil {
+	if s.moved != nil && s.running == nil && s.lost == nil {
 		return s.moved
 	}
 	s.inputs = r.renderInputs(s)
+	if s.lost != nil {
+		var err error
+		if s.inputs.Running, err = closest(s); err != nil {
+			return errors.Join(s.lost, err)
+		}
+	}
 	if err := r.renderLive(s); err != nil {
 		return err
 	}

@@ -4,6 +4,8 @@ package tenant
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -52,6 +54,41 @@ func (r *Reconciler) rebuild(ctx context.Context, s *scope) (*render.Revision, e
 		revision.ConfigMaps = append(revision.ConfigMaps, configs...)
 	}
 	return revision, nil
+}
+
+// closest is as near as one can come to a revision that is lost: the workloads that are left, and today's rendering for
+// the others. Walls, quota and keys are made to fit it; no workload is ever made from it.
+func closest(s *scope) (*render.Revision, error) {
+	revision, err := render.NewRevision(s.inputs)
+	if err != nil {
+		return nil, err
+	}
+	o := s.observed
+	return revision, errors.Join(
+		overlay(revision.Database, o.statefulSets[meta.DatabaseStatefulSet]),
+		overlay(revision.App, o.statefulSets[meta.AppStatefulSet]),
+		overlay(revision.Edge, o.deployments[meta.EdgeDeployment]))
+}
+
+// overlay replaces a rendered workload by the live one; without a live one it stays.
+func overlay[A any, O interface {
+	comparable
+	client.Object
+}](rendered *A, live O) error {
+	var none O
+	if live == none {
+		return nil
+	}
+	raw, err := json.Marshal(live)
+	if err != nil {
+		return fmt.Errorf("reading %T %s/%s as a revision: %w", live, live.GetNamespace(), live.GetName(), err)
+	}
+	var left A
+	if err := json.Unmarshal(raw, &left); err != nil {
+		return fmt.Errorf("reading %T %s/%s as a revision: %w", live, live.GetNamespace(), live.GetName(), err)
+	}
+	*rendered = left
+	return nil
 }
 
 func ownStatefulSet(live *appsv1.StatefulSet) (*appsv1ac.StatefulSetApplyConfiguration, error) {

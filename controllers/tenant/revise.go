@@ -19,16 +19,12 @@ import (
 )
 
 // recall fills scope.running: the stored revision with the highest number, or one that is lost but that the workloads
-// still show.
+// still show. If what runs cannot be told, it fills scope.lost instead: the walls are kept up all the same.
 func (r *Reconciler) recall(ctx context.Context, s *scope) error {
 	if s.observed.namespace != nil {
 		if err := r.lookAgain(ctx, s); err != nil {
 			return err
 		}
-	}
-	stored := storedRevisions(s.observed.revisions)
-	if len(stored) > 0 {
-		s.running = stored[len(stored)-1]
 	}
 	shown := highestMark(s.observed.workloads()...)
 	if shown.number > 0 {
@@ -37,29 +33,49 @@ func (r *Reconciler) recall(ctx context.Context, s *scope) error {
 			return err
 		}
 	}
-	if s.running == nil && shown.number > 0 || s.running != nil && shown.number > s.running.number {
-		found, err := r.recover(ctx, s, shown)
-		if err != nil {
-			return err
-		}
-		s.running = found
+	s.highest = shown.number
+	var newest *storedRevision
+	if stored := storedRevisions(s.observed.revisions); len(stored) > 0 {
+		newest = stored[len(stored)-1]
+		s.highest = max(s.highest, newest.number)
 	}
-	if s.running == nil {
+	running, err := r.runningRevision(ctx, s, newest, shown)
+	if stalled := asStall(err); stalled != nil && stalled.reason == v1alpha1.ReasonRevisionLost {
+		s.lost = stalled
 		return nil
 	}
-	return r.prove(ctx, s, shown)
+	s.running = running
+	return err
+}
+
+// runningRevision is the newest stored revision, or the one that the workloads show if that is newer; nil if there was
+// none yet.
+func (r *Reconciler) runningRevision(ctx context.Context, s *scope, newest *storedRevision, shown mark) (*storedRevision, error) {
+	if shown.number > 0 && (newest == nil || shown.number > newest.number) {
+		found, err := r.recover(ctx, s, shown)
+		if err != nil {
+			return nil, err
+		}
+		newest = found
+	}
+	if newest == nil {
+		return nil, nil
+	}
+	if err := r.prove(ctx, s, newest, shown); err != nil {
+		return nil, err
+	}
+	return newest, nil
 }
 
 // prove reads the running revision and makes sure that its content is what runs: by its own mark, or, if that was
 // edited, by the one on the workloads; then its own is put right.
-func (r *Reconciler) prove(ctx context.Context, s *scope, shown mark) error {
-	running := s.running
+func (r *Reconciler) prove(ctx context.Context, s *scope, running *storedRevision, shown mark) error {
 	problem := running.decode()
 	if problem == nil {
 		return nil
 	}
 	if running.content == nil || shown != (mark{number: running.number, hash: running.content.Hash()}) {
-		return stall(v1alpha1.ReasonRevisionLost, "the running revision %s/%s cannot be read: %v; the workloads are left as they are", s.namespace, meta.RevisionName(running.number), problem)
+		return stall(v1alpha1.ReasonRevisionLost, "the running revision %s/%s cannot be read: %v; the workloads are left as they are; restore it from a backup", s.namespace, meta.RevisionName(running.number), problem)
 	}
 	object := running.object.DeepCopy()
 	metav1.SetMetaDataAnnotation(&object.ObjectMeta, meta.AnnotationRevisionHash, shown.hash)
@@ -167,8 +183,16 @@ func (r *Reconciler) revise(ctx context.Context, s *scope) error {
 		return nil //nolint:nilerr // The stall is noted already; it holds updates, and stops nothing else.
 	}
 	today, err := render.NewRevision(s.inputs)
+	if invalid := asStall(err); invalid != nil && s.running != nil {
+		s.update = &updateState{held: invalid.message}
+		s.failed(err)
+		return nil // What runs is still what it was, and is kept so.
+	}
 	if err != nil {
 		return err
+	}
+	if s.lost != nil {
+		return r.replaceLost(ctx, s, today)
 	}
 	next, state := decideUpdate(updateFactsOf(s, today))
 	content, err := contentOf(next, today)
@@ -184,6 +208,22 @@ func (r *Reconciler) revise(ctx context.Context, s *scope) error {
 	if state.pending != "" {
 		s.update.changes = describeChanges(s.running.content, today)
 	}
+	return nil
+}
+
+// replaceLost runs today's rendering in place of a revision that is lost, if a person approves that; else the workloads
+// are left as they are.
+func (r *Reconciler) replaceLost(ctx context.Context, s *scope, today *render.Revision) error {
+	hash := today.Hash()
+	if s.keysLost || s.tenant.Annotations[v1alpha1.AnnotationApproveUpdate] != hash {
+		s.lost.message += "; or run what today's class makes instead: " + approvalCommand(s.name, hash)
+		s.failed(s.lost)
+		return nil //nolint:nilerr // The stall is noted; it holds the workloads, and nothing else.
+	}
+	if err := r.promote(ctx, s, today); err != nil {
+		return err
+	}
+	s.lost, s.update = nil, &updateState{}
 	return nil
 }
 
@@ -216,17 +256,16 @@ func contentOf(next nextRevision, today *render.Revision) (*render.Revision, err
 
 // promote makes a content the running revision.
 func (r *Reconciler) promote(ctx context.Context, s *scope, content *render.Revision) error {
-	number := int64(1)
-	if s.running != nil {
-		number = s.running.number + 1
-	}
-	made, err := r.createRevision(ctx, s, number, content)
+	made, err := r.createRevision(ctx, s, s.highest+1, content)
 	if err != nil {
 		return err
 	}
-	if s.running != nil {
+	switch {
+	case s.running != nil:
 		s.announce("RevisionPromoted", "revision %d (%s) takes over from revision %d (%s): %s", made.number, made.hash, s.running.number, s.running.hash, describeChanges(s.running.content, made.content))
+	case s.lost != nil:
+		s.announce("RevisionPromoted", "revision %d (%s) takes the place of revision %d, which is lost", made.number, made.hash, s.highest)
 	}
-	s.running = made
+	s.running, s.highest = made, made.number
 	return nil
 }

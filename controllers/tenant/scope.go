@@ -62,6 +62,12 @@ type scope struct {
 	// running is the revision that the workloads are built from. Filled by recall from what is stored, by revise
 	// when it makes the next one.
 	running *storedRevision
+	// highest is the highest number of a revision that is stored or that a workload names; 0 if there is none. Filled
+	// by recall.
+	highest int64
+	// lost says why it cannot be told which revision runs; nil if it can. Then workloads and updates are left alone, all
+	// else is kept up. Filled by recall, emptied by revise when a person lets another revision take over.
+	lost *stallError
 	// update is what today's rendering says beside what runs; nil until it was decided. Filled by revise.
 	update *updateState
 

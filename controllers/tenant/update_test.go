@@ -4,11 +4,13 @@ package tenant_test
 
 import (
 	"fmt"
+	"regexp"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
@@ -162,12 +164,19 @@ var _ = Describe("The running revision", func() {
 		Expect(read(w, meta.EdgeDeployment, &appsv1.Deployment{}).Annotations).To(HaveKeyWithValue(meta.AnnotationRevision, "1"))
 	})
 
-	It("is not guessed: when it cannot be rebuilt, the workloads are left as they are", func() {
+	// lost is an instance whose running revision nobody can tell any more.
+	lost := func() *world {
+		GinkgoHelper()
 		w := running()
 		w.setImage("registry.example/app:2")
 		w.settle()
 		Expect(env.Client.Delete(ctx, read(w, meta.RevisionName(1), &appsv1.ControllerRevision{}))).To(Succeed())
 		Expect(env.Client.Delete(ctx, read(w, meta.EdgeDeployment, &appsv1.Deployment{}))).To(Succeed())
+		return w
+	}
+
+	It("is not guessed: when it cannot be rebuilt, the workloads are left as they are", func() {
+		w := lost()
 		w.requests.Reset()
 		w.pass()
 		Expect(w.expectStalled(v1alpha1.ReasonRevisionLost)).To(ContainSubstring("the workloads are not complete enough"))
@@ -175,6 +184,50 @@ var _ = Describe("The running revision", func() {
 		for _, request := range w.requests.Seen(testenv.Request.IsWrite) {
 			Expect(request.Path).To(ContainSubstring("/tenants/"), "only the status may be written")
 		}
+	})
+
+	It("keeps the walls up also while it is lost, and as wide as what runs needs them", func() {
+		w := lost()
+		w.editClass(func(c *v1alpha1.TenantClass) { c.Spec.App.Port = 9090 })
+		w.pass()
+		wall := read(w, meta.PolicyApp, &networkingv1.NetworkPolicy{})
+		Expect(env.Client.Delete(ctx, wall)).To(Succeed())
+		Expect(env.Client.Delete(ctx, read(w, meta.Quota, &corev1.ResourceQuota{}))).To(Succeed())
+		w.pass()
+		w.expectStalled(v1alpha1.ReasonRevisionLost)
+		read(w, meta.Quota, &corev1.ResourceQuota{})
+		var ports []string
+		for _, port := range read(w, meta.PolicyApp, &networkingv1.NetworkPolicy{}).Spec.Ingress[0].Ports {
+			ports = append(ports, port.Port.String())
+		}
+		Expect(ports).To(ConsistOf("8080", "9090"))
+		Expect(w.appImage()).To(Equal("registry.example/app:1"))
+	})
+
+	It("is replaced by today's when a person approves that", func() {
+		w := lost()
+		w.pass()
+		message := w.expectStalled(v1alpha1.ReasonRevisionLost)
+		w.approve(regexp.MustCompile(v1alpha1.AnnotationApproveUpdate + "=([0-9a-f]+)").FindStringSubmatch(message)[1])
+		w.settle()
+		w.expectNotStalled()
+		Expect(w.appImage()).To(Equal("registry.example/app:2"))
+		Expect(w.readTenant().Status.Revision.Number).To(Equal(int64(2)))
+		w.expectCondition(v1alpha1.ConditionUpdatePending, metav1.ConditionFalse, v1alpha1.ReasonUpToDate)
+	})
+
+	It("is kept up while today's class makes none", func() {
+		w := running()
+		w.editClass(func(c *v1alpha1.TenantClass) {
+			c.Spec.Edge.MaxConnections = 100_000 // more than its memory holds
+		})
+		Expect(env.Client.Delete(ctx, read(w, meta.AppStatefulSet, &appsv1.StatefulSet{}))).To(Succeed())
+		Expect(env.Client.Delete(ctx, read(w, meta.PolicyDefaultDeny, &networkingv1.NetworkPolicy{}))).To(Succeed())
+		w.settle()
+		Expect(w.expectStalled(v1alpha1.ReasonInvalidSpec)).To(ContainSubstring("spec.edge.maxConnections 100000"))
+		w.expectCondition(v1alpha1.ConditionUpdatePending, metav1.ConditionUnknown, v1alpha1.ReasonInvalidSpec)
+		Expect(w.appImage()).To(Equal("registry.example/app:1"))
+		read(w, meta.PolicyDefaultDeny, &networkingv1.NetworkPolicy{})
 	})
 
 	It("brings a deleted workload back as it was, not as today's class would have it", func() {

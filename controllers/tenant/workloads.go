@@ -29,6 +29,9 @@ func (o *observed) workloads() []metav1.Object {
 // workloads applies the workloads of the running revision, with the number of pods that is wanted now. Their
 // immutable ConfigMaps go first: pods would wait for them.
 func (r *Reconciler) workloads(ctx context.Context, s *scope) error {
+	if s.lost != nil {
+		return nil //nolint:nilerr // The stall is noted already.
+	}
 	if err := each(ctx, r, s, apply.ConfigMap, s.observed.configMaps, s.running.content.ConfigMaps); err != nil {
 		return err
 	}

@@ -50,14 +50,17 @@ func owned(ctx context.Context, instanceID string) map[string]*unstructured.Unst
 	return out
 }
 
-// essence is what must be equal in an object that was made again.
+// essence is what must be equal in an object that was made again; addresses and ports that the cluster hands out are not.
 func essence(object *unstructured.Unstructured) map[string]any {
 	copied := object.DeepCopy().Object
 	delete(copied, "status")
 	delete(copied, "metadata")
-	if spec, is := copied["spec"].(map[string]any); is && object.GetKind() == "Service" && spec["clusterIP"] != "None" {
-		delete(spec, "clusterIP")
-		delete(spec, "clusterIPs")
+	if spec, is := copied["spec"].(map[string]any); is && object.GetKind() == "Service" {
+		delete(spec, "healthCheckNodePort")
+		if spec["clusterIP"] != "None" {
+			delete(spec, "clusterIP")
+			delete(spec, "clusterIPs")
+		}
 	}
 	// A StatefulSet names the time of a kubectl rollout restart here, a Deployment its revision.
 	copied["labels"] = object.GetLabels()

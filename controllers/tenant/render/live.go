@@ -3,10 +3,14 @@
 package render
 
 // Live renders what may change at any time without a restart. The error is an InvalidError when a user has to mend
-// something; then nothing is rendered, and what exists stays as it is.
+// something; then nothing is rendered, and what exists stays as it is. What is invalid only in the next revision does
+// not hold up what runs.
 func Live(in Inputs) (*Objects, error) {
+	if err := checkAlways(in); err != nil {
+		return nil, err
+	}
 	pending, err := NewRevision(in)
-	if err != nil {
+	if err != nil && in.Running == nil {
 		return nil, err
 	}
 	quota, err := quota(in, pending)

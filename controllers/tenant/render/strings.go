@@ -23,7 +23,14 @@ var (
 
 // checkInputs refuses strings that the CRDs would refuse, and what Tenant and class contradict each other in.
 func checkInputs(in Inputs) error {
-	for _, check := range []func(Inputs) error{checkNames, checkHostnames, checkParameters, checkGate, checkEnvironment, checkFiles, checkMounts, checkTolerations} {
+	return first(in, checkAlways, checkParameters, checkGate, checkEnvironment, checkFiles, checkMounts, checkTolerations)
+}
+
+// checkAlways refuses what not only a revision is made from.
+func checkAlways(in Inputs) error { return first(in, checkNames, checkHostnames) }
+
+func first(in Inputs, checks ...func(Inputs) error) error {
+	for _, check := range checks {
 		if err := check(in); err != nil {
 			return err
 		}
