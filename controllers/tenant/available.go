@@ -67,7 +67,7 @@ func statefulSetRollout(set *appsv1.StatefulSet, name string) string {
 	status := set.Status
 	switch {
 	case status.ObservedGeneration < set.Generation:
-		return fmt.Sprintf("StatefulSet %s was changed and is being looked at", name)
+		return fmt.Sprintf("StatefulSet %s was changed; Kubernetes has not taken it up yet", name)
 	case status.Replicas > want:
 		return fmt.Sprintf("StatefulSet %s: %d pods are to stop", name, status.Replicas-want)
 	case status.UpdatedReplicas < want || status.UpdateRevision != status.CurrentRevision:
@@ -87,7 +87,7 @@ func deploymentRollout(deployment *appsv1.Deployment) string {
 	status := deployment.Status
 	switch {
 	case status.ObservedGeneration < deployment.Generation:
-		return fmt.Sprintf("Deployment %s was changed and is being looked at", name)
+		return fmt.Sprintf("Deployment %s was changed; Kubernetes has not taken it up yet", name)
 	case status.UpdatedReplicas < want:
 		return fmt.Sprintf("Deployment %s: %d of %d pods are of the wanted revision", name, status.UpdatedReplicas, want)
 	case status.Replicas > status.UpdatedReplicas:

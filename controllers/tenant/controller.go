@@ -164,6 +164,8 @@ func judge(s *scope, stopped error) outcome {
 			end.waiting = waiting
 		} else if waiting := asFresh(s, err); waiting != nil {
 			end.waiting = waiting
+		} else if waiting := asStale(err); waiting != nil {
+			end.waiting = waiting
 		} else {
 			retry = append(retry, err)
 		}

@@ -221,7 +221,7 @@ func TestAClaimThatHeldDataIsRemembered(t *testing.T) {
 }
 
 func TestErrorsAreSortedByWhoCanHelp(t *testing.T) {
-	transient := apierrors.NewConflict(appsv1.Resource("statefulsets"), "db", errors.New("changed"))
+	transient := apierrors.NewTimeoutError("slow", 1)
 	s := &scope{tenant: &v1alpha1.Tenant{}, problems: []error{
 		errors.Join(&apply.ConflictError{Kind: "Service", Namespace: "tenant-acme", Name: "db"}, fmt.Errorf("applying: %w", transient)),
 	}}
@@ -232,8 +232,16 @@ func TestErrorsAreSortedByWhoCanHelp(t *testing.T) {
 	if end.waiting == nil || end.waiting.retry == 0 {
 		t.Errorf("an object that is going away is waited for, got %v", end.waiting)
 	}
-	if !apierrors.IsConflict(end.failure) || strings.Contains(end.failure.Error(), "Service tenant-acme/db exists") {
+	if !apierrors.IsTimeout(end.failure) || strings.Contains(end.failure.Error(), "Service tenant-acme/db exists") {
 		t.Errorf("only what may help is tried again, got %v", end.failure)
+	}
+}
+
+func TestAWriteFromAnOldStateIsNoFailure(t *testing.T) {
+	stale := apierrors.NewConflict(appsv1.Resource("statefulsets"), "db", errors.New("changed"))
+	end := judge(&scope{tenant: &v1alpha1.Tenant{}}, fmt.Errorf("marking: %w", stale))
+	if end.failure != nil || end.waiting == nil || end.waiting.retry != staleRetry {
+		t.Errorf("it is looked at again soon, and no warning: got %+v", end)
 	}
 }
 

@@ -244,7 +244,7 @@ var _ = Describe("Strangers' objects", func() {
 		Expect(w.expectStalled(v1alpha1.ReasonConflict)).To(ContainSubstring("freehold.dev/tenant=globex, which is another Tenant's"))
 	})
 
-	It("are not overwritten where they are in the way, and what does not depend on them goes on", func() {
+	It("are not overwritten where they are in the way, and a new instance starts no pod beside them", func() {
 		w := newWorld()
 		w.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.namespace(), Labels: map[string]string{v1alpha1.LabelTenant: w.name}}},
 			&corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: meta.DatabaseService, Namespace: w.namespace()}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 1234}}}},
@@ -254,10 +254,22 @@ var _ = Describe("Strangers' objects", func() {
 		Expect(w.expectStalled(v1alpha1.ReasonConflict)).To(ContainSubstring("Service " + w.namespace() + "/" + meta.DatabaseService))
 		Expect(read(w, meta.DatabaseService, &corev1.Service{}).ResourceVersion).To(Equal(version))
 		read(w, meta.EdgeService, &corev1.Service{})
+		w.gone(meta.DatabaseStatefulSet, &appsv1.StatefulSet{})
+		w.gone(meta.EdgeDeployment, &appsv1.Deployment{})
 
 		Expect(env.Client.Delete(ctx, read(w, meta.DatabaseService, &corev1.Service{}))).To(Succeed())
 		w.settle()
 		w.expectCondition(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonConverged)
+	})
+
+	It("do not hold up the repair of an instance that runs", func() {
+		w := running()
+		Expect(env.Client.Delete(ctx, read(w, meta.EdgeListsConfigMap, &corev1.ConfigMap{}))).To(Succeed())
+		w.create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: meta.EdgeListsConfigMap, Namespace: w.namespace()}})
+		Expect(env.Client.Delete(ctx, read(w, meta.AppStatefulSet, &appsv1.StatefulSet{}))).To(Succeed())
+		w.pass()
+		Expect(w.expectStalled(v1alpha1.ReasonConflict)).To(ContainSubstring(meta.EdgeListsConfigMap))
+		read(w, meta.AppStatefulSet, &appsv1.StatefulSet{})
 	})
 
 	It("stay untouched beside Freehold's own", func() {

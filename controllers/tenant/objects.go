@@ -39,14 +39,20 @@ func (r *Reconciler) walls(ctx context.Context, s *scope) error {
 	)
 }
 
-// live applies what pods read and what stands before them. A failure of one object does not hold up the others, nor
-// the repair of the workloads.
+// live applies what pods read and what stands before them. A failure of one object does not hold up the others. It
+// stops the pass of a new instance, whose first pods would read what a stranger wrote; but not the repair of workloads.
 func (r *Reconciler) live(ctx context.Context, s *scope) error {
 	o := s.objects
-	s.failed(each(ctx, r, s, apply.ConfigMap, s.observed.configMaps, o.ConfigMaps))
-	s.failed(each(ctx, r, s, apply.Service, s.observed.services, o.Services))
-	s.failed(each(ctx, r, s, apply.PersistentVolumeClaim, s.observed.claims, o.Claims))
-	s.failed(each(ctx, r, s, apply.PodDisruptionBudget, s.observed.budgets, o.Budgets))
+	err := errors.Join(
+		each(ctx, r, s, apply.ConfigMap, s.observed.configMaps, o.ConfigMaps),
+		each(ctx, r, s, apply.Service, s.observed.services, o.Services),
+		each(ctx, r, s, apply.PersistentVolumeClaim, s.observed.claims, o.Claims),
+		each(ctx, r, s, apply.PodDisruptionBudget, s.observed.budgets, o.Budgets),
+	)
+	if !s.inputs.Initialized {
+		return err
+	}
+	s.failed(err)
 	return nil
 }
 

@@ -92,6 +92,18 @@ func asFresh(s *scope, err error) *waitError {
 	return &waitError{message: fmt.Sprintf("namespace %s is new and does not take everything yet: %v", s.namespace, err), retry: freshRetry}
 }
 
+// staleRetry is how soon a pass that worked from an old state of an object is repeated.
+const staleRetry = time.Second
+
+// asStale finds the refusal of a write that was made for an older state of its object: somebody else wrote it meanwhile,
+// and the next pass looks again; nil if it is none.
+func asStale(err error) *waitError {
+	if !apierrors.IsConflict(err) {
+		return nil
+	}
+	return &waitError{message: fmt.Sprintf("%v; it is looked at again", err), retry: staleRetry}
+}
+
 // freshSince is when the namespace could begin to take objects: since the RoleBinding is there; without one since the
 // namespace is, and without that since the Tenant is.
 func freshSince(s *scope) time.Time {

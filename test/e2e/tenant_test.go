@@ -141,11 +141,13 @@ func (c *customer) available(ctx context.Context) *customer {
 // stalled waits until the Tenant says that a person has to help, why, and with which words.
 func (c *customer) stalled(ctx context.Context, reason string, says ...string) {
 	GinkgoHelper()
-	Eventually(c.poll(ctx, v1alpha1.ConditionStalled)).WithContext(ctx).Should(HavePrefix("Stalled=True "+reason+": "), "Tenant %s should be Stalled", c.name)
-	message := c.poll(ctx, v1alpha1.ConditionStalled)()
-	for _, words := range says {
-		Expect(message).To(ContainSubstring(words), "the message should tell the user this")
-	}
+	Eventually(func(g Gomega) {
+		told := c.poll(ctx, v1alpha1.ConditionStalled)()
+		g.Expect(told).To(HavePrefix("Stalled=True "+reason+": "), "Tenant %s should be Stalled", c.name)
+		for _, words := range says {
+			g.Expect(told).To(ContainSubstring(words), "the message should tell the user this")
+		}
+	}).WithContext(ctx).Should(Succeed())
 }
 
 func (c *customer) address(ctx context.Context) string {
