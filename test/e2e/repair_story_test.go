@@ -32,14 +32,14 @@ func kinds(ctx context.Context) []schema.GroupVersionKind {
 	return out
 }
 
-// owned are all objects of an instance that nothing but Freehold would bring back, by kind and name.
-func owned(ctx context.Context, instanceID string) map[string]*unstructured.Unstructured {
+// owned are all objects in the namespace of an instance that nothing but Freehold would bring back, by kind and name.
+func owned(ctx context.Context, namespace, instanceID string) map[string]*unstructured.Unstructured {
 	GinkgoHelper()
 	out := map[string]*unstructured.Unstructured{}
 	for _, kind := range kinds(ctx) {
 		list := &unstructured.UnstructuredList{}
 		list.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
-		Expect(api.List(ctx, list, client.MatchingLabels{v1alpha1.LabelInstance: instanceID})).To(Succeed())
+		Expect(api.List(ctx, list, client.InNamespace(namespace), client.MatchingLabels{v1alpha1.LabelInstance: instanceID})).To(Succeed())
 		for i := range list.Items {
 			object := &list.Items[i]
 			if kind.Kind != "Pod" && kind.Kind != "Endpoints" && len(object.GetOwnerReferences()) == 0 {
@@ -84,7 +84,7 @@ var _ = Describe("Somebody deletes objects of an instance by hand", Ordered, Lab
 		customer.order(ctx, func(t *v1alpha1.Tenant) { t.Spec.ClassRef.Name = class.Name }).available(ctx).answers(ctx)
 		customer.writes(ctx, "kept through all repairs")
 		instanceID = customer.instanceID(ctx)
-		before = owned(ctx, instanceID)
+		before = owned(ctx, customer.namespace, instanceID)
 	}, NodeTimeout(limit))
 
 	// deleteAndWait deletes and waits until everything is there again, made anew and equal to what it was.
@@ -142,7 +142,7 @@ var _ = Describe("Somebody deletes objects of an instance by hand", Ordered, Lab
 		}
 		deleteAndWait(ctx, secrets)
 		Eventually(func(g Gomega) {
-			now := owned(ctx, instanceID)
+			now := owned(ctx, customer.namespace, instanceID)
 			for _, name := range inKinds("Secret") {
 				g.Expect(now).To(HaveKey(name))
 			}
@@ -172,7 +172,7 @@ var _ = Describe("Somebody deletes objects of an instance by hand", Ordered, Lab
 			run(ctx, "kubectl", append([]string{"-n", customer.namespace}, damage...)...)
 		}
 		Eventually(func(g Gomega) {
-			now := owned(ctx, instanceID)
+			now := owned(ctx, customer.namespace, instanceID)
 			for name, was := range before {
 				g.Expect(now).To(HaveKey(name))
 				if !strings.HasPrefix(name, "Secret/") {
@@ -186,7 +186,7 @@ var _ = Describe("Somebody deletes objects of an instance by hand", Ordered, Lab
 	It("is at rest afterwards", func(ctx SpecContext) {
 		versions := func() string {
 			var text []string
-			for name, object := range owned(ctx, instanceID) {
+			for name, object := range owned(ctx, customer.namespace, instanceID) {
 				text = append(text, fmt.Sprintf("%s %s", name, object.GetResourceVersion()))
 			}
 			slices.Sort(text)
