@@ -18,6 +18,42 @@ const (
 	// ConditionUpdatePending is True when today's Tenant, class and operator would make another revision
 	// than the one that runs.
 	ConditionUpdatePending = "UpdatePending"
+	// ConditionIsolated is True while packets that were sent not long ago prove the tenant's walls: every forbidden
+	// connection failed, and the same target answered somebody who may reach it. status.proofs has the claims.
+	ConditionIsolated = "Isolated"
+	// ConditionEncryptedInTransit is True while handshakes that were made not long ago prove that clients reach the
+	// gate, and the application its database, over TLS only.
+	ConditionEncryptedInTransit = "EncryptedInTransit"
+	// ConditionEncryptedAtRest is True if somebody has attested that the storage classes of the tenant's volumes
+	// encrypt; Freehold cannot see that itself. The condition names who.
+	ConditionEncryptedAtRest = "EncryptedAtRest"
+	// ConditionLockedDown is True once a connection attempt proved that spec.lockdown lets nobody in; absent without
+	// lockdown.
+	ConditionLockedDown = "LockedDown"
+)
+
+// Reasons of Isolated, EncryptedInTransit, EncryptedAtRest and LockedDown.
+const (
+	// ReasonProven: it was observed, and the evidence is fresh.
+	ReasonProven = "Proven"
+	// ReasonNotProven: something that had to be observed could not be; the message says what.
+	ReasonNotProven = "NotProven"
+	// ReasonStale: the evidence is too old to count.
+	ReasonStale = "Stale"
+	// ReasonNotEnforced: connections that every wall forbids succeeded; the cluster enforces no NetworkPolicy.
+	ReasonNotEnforced = "NotEnforced"
+	// ReasonWallOpen: some connections that a wall forbids succeeded.
+	ReasonWallOpen = "WallOpen"
+	// ReasonForeignObject: somebody else's NetworkPolicy, Service or RoleBinding in the tenant's namespace may open it.
+	ReasonForeignObject = "ForeignObject"
+	// ReasonNotEncrypted: a connection without TLS, or with too old a version, was accepted.
+	ReasonNotEncrypted = "NotEncrypted"
+	// ReasonAttested: a person has attested it.
+	ReasonAttested = "Attested"
+	// ReasonNotAttested: nobody has attested it.
+	ReasonNotAttested = "NotAttested"
+	// ReasonClosing: lockdown is being enforced and not proven yet.
+	ReasonClosing = "Closing"
 )
 
 // Reasons of Available.
@@ -107,6 +143,11 @@ const (
 	AnnotationAcceptNewKeys = "freehold.dev/accept-new-keys"
 	// Finalizer keeps a Tenant until its workloads have been stopped and its data marked as retained.
 	Finalizer = "freehold.dev/instance"
+	// AnnotationEncryptionAttestedBy on a StorageClass says who attests that its volumes are encrypted at rest, for
+	// example a person and a date. Freehold repeats it in the condition EncryptedAtRest.
+	AnnotationEncryptionAttestedBy = "freehold.dev/encryption-attested-by"
+	// LabelProbe marks the short-lived pods that send the packets of a proof.
+	LabelProbe = "freehold.dev/probe"
 	// FinalizerClassInUse keeps a TenantClass while a Tenant names it.
 	FinalizerClassInUse = "freehold.dev/class-in-use"
 )

@@ -218,6 +218,11 @@ type TenantSpec struct {
 	// +optional
 	Suspended bool `json:"suspended,omitempty"` //nolint:kubeapilinter // Unset and false mean the same.
 
+	// lockdown closes the gate at once: nobody gets in, connections that are open are cut, and everything else keeps
+	// running. The condition LockedDown says when that was proven. Default: false.
+	// +optional
+	Lockdown bool `json:"lockdown,omitempty"` //nolint:kubeapilinter // Unset and false mean the same.
+
 	// bootstrap says what the instance starts from. Default: an empty database.
 	// +optional
 	Bootstrap *TenantBootstrap `json:"bootstrap,omitempty"`
@@ -270,6 +275,47 @@ type RevisionStatus struct {
 	Components []ComponentVersion `json:"components,omitempty"`
 }
 
+// Claim is one statement that was put to the proof.
+type Claim struct {
+	// name of the claim, such as EgressFromApp.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name,omitempty"`
+
+	// status is True if the claim was proven, False if it was refuted, Unknown if it could not be put to the proof.
+	// +required
+	// +kubebuilder:validation:Enum=True;False;Unknown
+	Status metav1.ConditionStatus `json:"status,omitempty"`
+
+	// message says what was tried and what came of it.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	Message string `json:"message,omitempty"`
+}
+
+// Proof is the evidence behind one condition.
+type Proof struct {
+	// condition that the claims add up to: Isolated, EncryptedInTransit or EncryptedAtRest.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Condition string `json:"condition,omitempty"`
+
+	// observedAt is when the evidence was gathered. Evidence that is older than three probe intervals does not count.
+	// +required
+	ObservedAt metav1.Time `json:"observedAt,omitzero"`
+
+	// claims that were put to the proof.
+	// +required
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	Claims []Claim `json:"claims,omitempty"`
+}
+
 // TenantStatus is what was observed of a customer's instance.
 type TenantStatus struct {
 	// observedGeneration is the generation of the spec that this status speaks of.
@@ -306,7 +352,15 @@ type TenantStatus struct {
 	// +optional
 	Revision RevisionStatus `json:"revision,omitzero"`
 
-	// conditions of the instance: Available, Ready, Reconciling, Stalled and UpdatePending.
+	// proofs are the evidence behind the conditions Isolated, EncryptedInTransit and EncryptedAtRest.
+	// +optional
+	// +listType=map
+	// +listMapKey=condition
+	// +kubebuilder:validation:MaxItems=8
+	Proofs []Proof `json:"proofs,omitempty"`
+
+	// conditions of the instance: Available, Ready, Reconciling, Stalled, UpdatePending, Isolated, EncryptedInTransit,
+	// EncryptedAtRest and LockedDown.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -326,6 +380,7 @@ type TenantStatus struct {
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Update",type=string,JSONPath=`.status.conditions[?(@.type=="UpdatePending")].status`
+// +kubebuilder:printcolumn:name="Isolated",type=string,JSONPath=`.status.conditions[?(@.type=="Isolated")].status`
 // +kubebuilder:printcolumn:name="Address",type=string,JSONPath=`.status.addresses[0]`
 // +kubebuilder:printcolumn:name="URL",type=string,JSONPath=`.status.url`
 // +kubebuilder:printcolumn:name="Namespace",type=string,JSONPath=`.status.namespace`,priority=1

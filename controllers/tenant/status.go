@@ -196,10 +196,11 @@ func addresses(gate *corev1.Service) []string {
 }
 
 // writeStatus writes the status if it changed, and then sends the events. Only our own conditions are written: other
-// controllers' stay theirs.
+// controllers' stay theirs, and so do their proofs.
 func (r *Reconciler) writeStatus(ctx context.Context, s *scope) error {
 	if !equality.Semantic.DeepEqual(s.stored, s.tenant.Status) {
 		status := *s.tenant.Status.DeepCopy()
+		status.Proofs = nil
 		status.Conditions = slices.DeleteFunc(status.Conditions, func(c metav1.Condition) bool { return !owned(c) })
 		raw, err := json.Marshal(map[string]any{
 			"apiVersion": v1alpha1.GroupVersion.String(), "kind": "Tenant",

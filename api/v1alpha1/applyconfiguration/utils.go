@@ -22,6 +22,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.AdoptInstanceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("AppProbes"):
 		return &apiv1alpha1.AppProbesApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Claim"):
+		return &apiv1alpha1.ClaimApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ClassApp"):
 		return &apiv1alpha1.ClassAppApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ClassDatabase"):
@@ -54,6 +56,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.PodSettingsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Probe"):
 		return &apiv1alpha1.ProbeApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Proof"):
+		return &apiv1alpha1.ProofApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RevisionStatus"):
 		return &apiv1alpha1.RevisionStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Scheduling"):

@@ -47,6 +47,18 @@ var schemaYAML = typed.YAMLObject(`types:
       default: 300
 - name: com.github.freehold-dev.freehold.api.v1alpha1.CIDR
   scalar: string
+- name: com.github.freehold-dev.freehold.api.v1alpha1.Claim
+  map:
+    fields:
+    - name: message
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+    - name: status
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ConditionStatus
 - name: com.github.freehold-dev.freehold.api.v1alpha1.ClassApp
   map:
     fields:
@@ -347,6 +359,23 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: path
       type:
         scalar: string
+- name: com.github.freehold-dev.freehold.api.v1alpha1.Proof
+  map:
+    fields:
+    - name: claims
+      type:
+        list:
+          elementType:
+            namedType: com.github.freehold-dev.freehold.api.v1alpha1.Claim
+          elementRelationship: associative
+          keys:
+          - name
+    - name: condition
+      type:
+        scalar: string
+    - name: observedAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
 - name: com.github.freehold-dev.freehold.api.v1alpha1.RevisionStatus
   map:
     fields:
@@ -555,6 +584,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             namedType: com.github.freehold-dev.freehold.api.v1alpha1.Hostname
           elementRelationship: atomic
+    - name: lockdown
+      type:
+        scalar: boolean
     - name: network
       type:
         namedType: com.github.freehold-dev.freehold.api.v1alpha1.TenantNetwork
@@ -598,6 +630,14 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: observedGeneration
       type:
         scalar: numeric
+    - name: proofs
+      type:
+        list:
+          elementType:
+            namedType: com.github.freehold-dev.freehold.api.v1alpha1.Proof
+          elementRelationship: associative
+          keys:
+          - condition
     - name: revision
       type:
         namedType: com.github.freehold-dev.freehold.api.v1alpha1.RevisionStatus

@@ -33,6 +33,9 @@ type TenantSpecApplyConfiguration struct {
 	App *TenantAppApplyConfiguration `json:"app,omitempty"`
 	// suspended stops application, gate and database and keeps data, keys and address. Default: false.
 	Suspended *bool `json:"suspended,omitempty"`
+	// lockdown closes the gate at once: nobody gets in, connections that are open are cut, and everything else keeps
+	// running. The condition LockedDown says when that was proven. Default: false.
+	Lockdown *bool `json:"lockdown,omitempty"`
 	// bootstrap says what the instance starts from. Default: an empty database.
 	Bootstrap *TenantBootstrapApplyConfiguration `json:"bootstrap,omitempty"`
 	// deletionProtection refuses the deletion of the Tenant. Default: true in stage Production, else false.
@@ -116,6 +119,14 @@ func (b *TenantSpecApplyConfiguration) WithApp(value *TenantAppApplyConfiguratio
 // If called multiple times, the Suspended field is set to the value of the last call.
 func (b *TenantSpecApplyConfiguration) WithSuspended(value bool) *TenantSpecApplyConfiguration {
 	b.Suspended = &value
+	return b
+}
+
+// WithLockdown sets the Lockdown field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Lockdown field is set to the value of the last call.
+func (b *TenantSpecApplyConfiguration) WithLockdown(value bool) *TenantSpecApplyConfiguration {
+	b.Lockdown = &value
 	return b
 }
 

@@ -25,7 +25,10 @@ type TenantStatusApplyConfiguration struct {
 	URL *string `json:"url,omitempty"`
 	// revision tells which revision runs and which one waits for approval.
 	Revision *RevisionStatusApplyConfiguration `json:"revision,omitempty"`
-	// conditions of the instance: Available, Ready, Reconciling, Stalled and UpdatePending.
+	// proofs are the evidence behind the conditions Isolated, EncryptedInTransit and EncryptedAtRest.
+	Proofs []ProofApplyConfiguration `json:"proofs,omitempty"`
+	// conditions of the instance: Available, Ready, Reconciling, Stalled, UpdatePending, Isolated, EncryptedInTransit,
+	// EncryptedAtRest and LockedDown.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
 
@@ -82,6 +85,19 @@ func (b *TenantStatusApplyConfiguration) WithURL(value string) *TenantStatusAppl
 // If called multiple times, the Revision field is set to the value of the last call.
 func (b *TenantStatusApplyConfiguration) WithRevision(value *RevisionStatusApplyConfiguration) *TenantStatusApplyConfiguration {
 	b.Revision = value
+	return b
+}
+
+// WithProofs adds the given value to the Proofs field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Proofs field.
+func (b *TenantStatusApplyConfiguration) WithProofs(values ...*ProofApplyConfiguration) *TenantStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithProofs")
+		}
+		b.Proofs = append(b.Proofs, *values[i])
+	}
 	return b
 }
 
