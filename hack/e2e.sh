@@ -3,7 +3,7 @@
 # started, loaded with freshly built images and removed afterwards.
 #
 #   FOCUS=regexp        only the stories that match
-#   LABELS=filter       only the stories whose labels match, in Ginkgo's words: LABELS='!unsettled'
+#   LABELS=filter       only the stories whose labels match, in Ginkgo's words
 #   KEEP_CLUSTER=yes    leave the local cluster running (also: it was running before)
 #   POLICY=weak         how the local cluster enforces NetworkPolicy: strict (default) | weak | none
 set -euo pipefail

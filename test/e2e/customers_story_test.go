@@ -20,7 +20,7 @@ import (
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 )
 
-var _ = Describe("Two customers order an instance each", Ordered, Label("unsettled"), func() {
+var _ = Describe("Two customers order an instance each", Ordered, func() {
 	acme, globex := named("acme-e2e"), named("globex-e2e")
 
 	BeforeAll(func(ctx SpecContext) {
@@ -103,7 +103,7 @@ var _ = Describe("Two customers order an instance each", Ordered, Label("unsettl
 	}, SpecTimeout(limit))
 })
 
-var _ = Describe("A customer orders an application of another shape: files, its own TLS, a data volume", Ordered, Label("unsettled"), func() {
+var _ = Describe("A customer orders an application of another shape: files, its own TLS, a data volume", Ordered, func() {
 	customer := named("headscale-e2e")
 	var key string
 

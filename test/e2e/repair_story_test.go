@@ -70,7 +70,7 @@ func essence(object *unstructured.Unstructured) map[string]any {
 	return copied
 }
 
-var _ = Describe("Somebody deletes objects of an instance by hand", Ordered, Label("unsettled"), func() {
+var _ = Describe("Somebody deletes objects of an instance by hand", Ordered, func() {
 	customer := named("repaired")
 	var before map[string]*unstructured.Unstructured
 	var instanceID string
@@ -199,7 +199,7 @@ var _ = Describe("Somebody deletes objects of an instance by hand", Ordered, Lab
 	}, SpecTimeout(limit))
 })
 
-var _ = Describe("The instance lives among objects of strangers", Ordered, Label("unsettled"), func() {
+var _ = Describe("The instance lives among objects of strangers", Ordered, func() {
 	customer := named("neighbours")
 	const strangers = `
 apiVersion: v1

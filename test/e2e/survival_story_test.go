@@ -121,7 +121,7 @@ func bringBack(ctx context.Context, lost *corev1.PersistentVolumeClaim) {
 	Expect(api.Create(ctx, claim)).To(Succeed())
 }
 
-var _ = Describe("A second customer comes under the name of an earlier one", Ordered, Label("unsettled"), func() {
+var _ = Describe("A second customer comes under the name of an earlier one", Ordered, func() {
 	customer := named("same-name")
 	var instanceID string
 

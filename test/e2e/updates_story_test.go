@@ -16,7 +16,7 @@ import (
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 )
 
-var _ = Describe("The product is updated", Ordered, Label("unsettled"), func() {
+var _ = Describe("The product is updated", Ordered, func() {
 	customer := named("updated")
 	const className = "e2e-updates"
 	var first, second string
