@@ -87,6 +87,9 @@ const (
 
 	KeyAllowedList = "allowed.lst"
 	KeyDeniedList  = "denied.lst"
+	// KeyProbeList holds who may come in at PortEdgeProbe: everyone that the walls let through, or, under
+	// lockdown, nobody.
+	KeyProbeList = "probe.lst"
 
 	KeyPostgreSQLConf = "postgresql.conf"
 	KeyHBAConf        = "pg_hba.conf"
@@ -118,10 +121,15 @@ const (
 // Ports inside pods.
 const (
 	PortDatabase = 5432
-	// PortAgent serves the database agent's probes (/startup, /live, /ready) and PortEdgeHealth the gate's
-	// (/healthz); only the kubelet reaches them.
-	PortAgent      = 8008
-	PortEdge       = 8443
+	// PortAgent serves the database agent's probes (/startup, /live, /ready), which only the kubelet reaches, and
+	// in the gate's pod what the agent there tells (/status), which other gate pods of the namespace may ask too.
+	PortAgent = 8008
+	PortEdge  = 8443
+	// PortEdgeProbe is the gate's second door, with the same certificate and the same rules but for the client
+	// networks. Only pods of the namespace that carry the gate's policy label reach it: whoever proves that the
+	// gate serves.
+	PortEdgeProbe = 8444
+	// PortEdgeHealth serves the gate's own health (/healthz); only the kubelet reaches it.
 	PortEdgeHealth = 8404
 	// PortPublic is the only port of the load balancer.
 	PortPublic = 443

@@ -52,20 +52,29 @@ func edgeListsConfigMap(in Inputs) *corev1ac.ConfigMapApplyConfiguration {
 		WithLabels(labels(in, meta.ComponentEdge)).
 		WithData(map[string]string{
 			meta.KeyHostsList:   list("hostnames that the gate answers for", hostnames(in)),
-			meta.KeyAllowedList: list("client networks that may connect", allowedList(in.Tenant.Spec.Network)),
+			meta.KeyAllowedList: list("client networks that may connect", allowedList(in)),
 			meta.KeyDeniedList:  list("client networks that may not connect", cidrStrings(in.Tenant.Spec.Network.DeniedRanges)),
+			meta.KeyProbeList:   list("who may connect at the second door, of those that the walls let reach it", probeList(in)),
 		})
 }
 
-func allowedList(network v1alpha1.TenantNetwork) []string {
-	switch or(network.Access, v1alpha1.AccessOpen) {
+func allowedList(in Inputs) []string {
+	switch access(in) {
 	case v1alpha1.AccessOpen:
 		return []string{everyone.String()}
 	case v1alpha1.AccessRestricted:
-		return cidrStrings(network.AllowedRanges)
+		return cidrStrings(in.Tenant.Spec.Network.AllowedRanges)
 	default:
 		return nil
 	}
+}
+
+// probeList leaves the second door open while access is Closed: TLS can still be proven. Lockdown means everybody.
+func probeList(in Inputs) []string {
+	if in.Tenant.Spec.Lockdown {
+		return nil
+	}
+	return []string{everyone.String()}
 }
 
 func cidrStrings(ranges []v1alpha1.CIDR) []string {

@@ -29,6 +29,7 @@ import (
 type gate struct {
 	t       *testing.T
 	address string
+	probe   string
 	health  string
 	log     *lockedBuffer
 }
@@ -64,10 +65,11 @@ func startGateThatTrusts(t *testing.T, in render.Inputs, app, trust string) *gat
 	program := haproxyProgram(t)
 	in.TrustBundle = trust
 	config := layOut(t, in)
-	g := &gate{t: t, address: freeAddress(t), health: freeAddress(t), log: &lockedBuffer{}}
+	g := &gate{t: t, address: freeAddress(t), probe: freeAddress(t), health: freeAddress(t), log: &lockedBuffer{}}
 	text := read(t, config)
 	for from, to := range map[string]string{
 		fmt.Sprintf("bind :%d ", meta.PortEdge):        "bind " + g.address + " ",
+		fmt.Sprintf("bind :%d ", meta.PortEdgeProbe):   "bind " + g.probe + " ",
 		fmt.Sprintf("bind :%d\n", meta.PortEdgeHealth): "bind " + g.health + "\n",
 		fmt.Sprintf("server app %s:%d", meta.AppHost(meta.Namespace(in.Tenant.Name), "cluster.local"), meta.PortAppService): "server app " + app,
 	} {
@@ -127,10 +129,16 @@ func (g *gate) get(host, path string, headers map[string]string, config *tls.Con
 	if config == nil {
 		config = &tls.Config{}
 	}
+	return g.getAt(g.address, host, path, headers, config)
+}
+
+// getAt is get at one of the gate's doors.
+func (g *gate) getAt(address, host, path string, headers map[string]string, config *tls.Config) (*reply, error) {
+	g.t.Helper()
 	config.InsecureSkipVerify = true // The certificate is made up; who serves it is known.
 	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true, DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, g.address)
+			return (&net.Dialer{}).DialContext(ctx, network, address)
 		}}
 	defer transport.CloseIdleConnections()
 	request, err := http.NewRequest(http.MethodGet, "https://"+host+path, nil)
@@ -344,6 +352,31 @@ func TestGateAdmitsByItsLists(t *testing.T) {
 		g := startGate(t, in, app.Listener.Addr().String())
 		if _, err := g.get("acme.example.com", "/", nil, nil); (err == nil) != row.served {
 			t.Errorf("%s: served %v, expected %v (%v)", name, err == nil, row.served, err)
+		}
+	}
+}
+
+func TestGatesSecondDoorIsClosedByLockdownOnly(t *testing.T) {
+	app := httptest.NewServer(echo)
+	defer app.Close()
+	for name, row := range map[string]struct {
+		network           v1alpha1.TenantNetwork
+		lockdown          bool
+		first, secondDoor bool
+	}{
+		"open":              {v1alpha1.TenantNetwork{}, false, true, true},
+		"open, locked down": {v1alpha1.TenantNetwork{}, true, false, false},
+		"closed":            {v1alpha1.TenantNetwork{Access: v1alpha1.AccessClosed}, false, false, true},
+		"we are denied":     {v1alpha1.TenantNetwork{DeniedRanges: []v1alpha1.CIDR{"127.0.0.0/8"}}, false, false, true},
+		"denied and locked": {v1alpha1.TenantNetwork{DeniedRanges: []v1alpha1.CIDR{"127.0.0.0/8"}}, true, false, false},
+	} {
+		in := miniflux()
+		in.Tenant.Spec.Network, in.Tenant.Spec.Lockdown = row.network, row.lockdown
+		g := startGate(t, in, app.Listener.Addr().String())
+		for door, served := range map[string]bool{g.address: row.first, g.probe: row.secondDoor} {
+			if _, err := g.getAt(door, "acme.example.com", "/", nil, &tls.Config{}); (err == nil) != served {
+				t.Errorf("%s: the door of %v served %v (%v)", name, served, err == nil, err)
+			}
 		}
 	}
 }

@@ -29,9 +29,10 @@ type haproxyValues struct {
 	RequestSeconds                   int32
 	StatsSocket, TLSDir, ListsDir    string
 	CertFile, KeyFile, CAFile        string
-	Port, HealthPort, PublicPort     int
+	Port, ProbePort                  int
+	HealthPort, PublicPort           int
 	HostsList, AllowedList           string
-	DeniedList                       string
+	DeniedList, ProbeList            string
 	AppHost                          string
 	AppPort                          int
 	AppTLS                           bool
@@ -79,8 +80,8 @@ func haproxyConf(in Inputs) string {
 		RequestSeconds: or(class.MaxRequestSeconds, defaultRequestSeconds),
 		StatsSocket:    meta.HAProxyStatsSocket, TLSDir: meta.TLSDir, ListsDir: meta.ListsDir,
 		CertFile: meta.KeyTLSCert, KeyFile: meta.KeyTLSKey, CAFile: meta.TrustDir + "/" + meta.KeyCACert,
-		Port: meta.PortEdge, HealthPort: meta.PortEdgeHealth, PublicPort: meta.PortPublic,
-		HostsList: meta.KeyHostsList, AllowedList: meta.KeyAllowedList, DeniedList: meta.KeyDeniedList,
+		Port: meta.PortEdge, ProbePort: meta.PortEdgeProbe, HealthPort: meta.PortEdgeHealth, PublicPort: meta.PortPublic,
+		HostsList: meta.KeyHostsList, AllowedList: meta.KeyAllowedList, DeniedList: meta.KeyDeniedList, ProbeList: meta.KeyProbeList,
 		AppHost: appHost(in), AppPort: meta.PortAppService, AppTLS: tls,
 	}
 	var text strings.Builder

@@ -73,6 +73,7 @@ func TestWhoReachesTheGate(t *testing.T) {
 	for _, row := range []struct {
 		name                  string
 		network               v1alpha1.TenantNetwork
+		lockdown              bool
 		clients, sources      []string
 		allowedList, denyList string
 	}{
@@ -92,10 +93,14 @@ func TestWhoReachesTheGate(t *testing.T) {
 				DeniedRanges: []v1alpha1.CIDR{"192.0.2.0/24"}},
 			sources: []string{"127.0.0.1/32"}, allowedList: "192.0.2.0/24", denyList: "192.0.2.0/24"},
 		{name: "closed", network: v1alpha1.TenantNetwork{Access: v1alpha1.AccessClosed}, sources: []string{"127.0.0.1/32"}},
+		{name: "open, locked down", lockdown: true, sources: []string{"127.0.0.1/32"}},
+		{name: "restricted, locked down", lockdown: true,
+			network: v1alpha1.TenantNetwork{Access: v1alpha1.AccessRestricted, AllowedRanges: []v1alpha1.CIDR{"192.0.2.0/24"}, DeniedRanges: []v1alpha1.CIDR{"192.0.2.0/25"}},
+			sources: []string{"127.0.0.1/32"}, denyList: "192.0.2.0/25"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			in := miniflux()
-			in.Tenant.Spec.Network = row.network
+			in.Tenant.Spec.Network, in.Tenant.Spec.Lockdown = row.network, row.lockdown
 			objects := mustLive(t, in)
 			var clients []string
 			for _, rule := range policyNamed(t, objects, meta.PolicyEdge).Ingress {
@@ -109,6 +114,45 @@ func TestWhoReachesTheGate(t *testing.T) {
 			lists := configMapNamed(objects, meta.EdgeListsConfigMap).Data
 			equal(t, "networks that the gate admits", entries(lists[meta.KeyAllowedList]), strings.Fields(row.allowedList))
 			equal(t, "networks that the gate refuses", entries(lists[meta.KeyDeniedList]), strings.Fields(row.denyList))
+		})
+	}
+}
+
+func TestWhatProvesThatTheGateServesReachesItsSecondDoorUnlessItIsLockedDown(t *testing.T) {
+	for _, row := range []struct {
+		name     string
+		network  v1alpha1.TenantNetwork
+		lockdown bool
+		ports    []int
+		admitted []string
+	}{
+		{"open", v1alpha1.TenantNetwork{}, false, []int{meta.PortAgent, meta.PortEdgeProbe}, []string{"0.0.0.0/0"}},
+		{"closed", v1alpha1.TenantNetwork{Access: v1alpha1.AccessClosed}, false, []int{meta.PortAgent, meta.PortEdgeProbe}, []string{"0.0.0.0/0"}},
+		{"locked down", v1alpha1.TenantNetwork{}, true, []int{meta.PortAgent}, nil},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			in := miniflux()
+			in.Tenant.Spec.Network, in.Tenant.Spec.Lockdown = row.network, row.lockdown
+			objects := mustLive(t, in)
+			policy := policyNamed(t, objects, meta.PolicyEdge)
+			from, to := policy.Ingress[len(policy.Ingress)-1], policy.Egress[len(policy.Egress)-1]
+			for what, rule := range map[string]struct {
+				peers []networkingv1ac.NetworkPolicyPeerApplyConfiguration
+				ports []networkingv1ac.NetworkPolicyPortApplyConfiguration
+			}{"in": {from.From, from.Ports}, "out": {to.To, to.Ports}} {
+				var ports []int
+				for _, port := range rule.ports {
+					ports = append(ports, port.Port.IntValue())
+				}
+				if !slices.Equal(ports, row.ports) {
+					t.Errorf("%s: ports %v, expected %v", what, ports, row.ports)
+				}
+				if len(rule.peers) != 1 || rule.peers[0].PodSelector == nil || rule.peers[0].NamespaceSelector != nil ||
+					rule.peers[0].PodSelector.MatchLabels[v1alpha1.LabelPolicy] != meta.ComponentEdge {
+					t.Errorf("%s: the rule speaks of others than pods with the gate's policy label in this namespace: %+v", what, rule.peers)
+				}
+			}
+			equal(t, "who the second door admits", entries(configMapNamed(objects, meta.EdgeListsConfigMap).Data[meta.KeyProbeList]), row.admitted)
 		})
 	}
 }

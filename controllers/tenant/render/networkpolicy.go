@@ -17,7 +17,7 @@ import (
 )
 
 // networkPolicies are the walls: nothing in, nothing out, and then clients → gate → application → database, DNS
-// for all, and the networks that the class opens for the application.
+// for all, the networks that the class opens for the application, and what proves that the gate serves.
 //
 // A policy without rules leaves ingress and egress out instead of writing empty lists: with an empty list every
 // apply is a write.
@@ -40,8 +40,8 @@ func networkPolicies(in Inputs) ([]*networkingv1ac.NetworkPolicyApplyConfigurati
 			ingress(podPeers(meta.ComponentEdge), ports...),
 			append(egress(podPeers(meta.ComponentDatabase), meta.PortDatabase), outside...)),
 		policy(in, meta.PolicyEdge, meta.ComponentEdge,
-			ingress(clients, meta.PortEdge),
-			egress(podPeers(meta.ComponentApp), ports...)),
+			append(ingress(clients, meta.PortEdge), ingress(podPeers(meta.ComponentEdge), probePorts(in)...)...),
+			append(egress(podPeers(meta.ComponentApp), ports...), egress(podPeers(meta.ComponentEdge), probePorts(in)...)...)),
 	}, nil
 }
 
@@ -94,6 +94,15 @@ func tcp(ports []int32) []*networkingv1ac.NetworkPolicyPortApplyConfiguration {
 
 func policyPort(protocol corev1.Protocol, port int32) *networkingv1ac.NetworkPolicyPortApplyConfiguration {
 	return networkingv1ac.NetworkPolicyPort().WithProtocol(protocol).WithPort(intstr.FromInt32(port))
+}
+
+// probePorts are what a pod with the gate's policy label may reach of another: how the gate is, also under lockdown,
+// and the second door, which lockdown closes.
+func probePorts(in Inputs) []int32 {
+	if in.Tenant.Spec.Lockdown {
+		return []int32{meta.PortAgent}
+	}
+	return []int32{meta.PortAgent, meta.PortEdgeProbe}
 }
 
 // appPorts are the application's ports of the running revision and of today's class: the walls must fit both, also
@@ -164,12 +173,11 @@ func clientPeers(in Inputs) ([]peer, error) {
 
 // allowedRanges are the client networks before the denied ones are taken out.
 func allowedRanges(in Inputs) ([]netip.Prefix, error) {
-	network := in.Tenant.Spec.Network
-	switch or(network.Access, v1alpha1.AccessOpen) {
+	switch access(in) {
 	case v1alpha1.AccessOpen:
 		return []netip.Prefix{everyone}, nil
 	case v1alpha1.AccessRestricted:
-		ranges, err := parseRanges("spec.network.allowedRanges", network.AllowedRanges)
+		ranges, err := parseRanges("spec.network.allowedRanges", in.Tenant.Spec.Network.AllowedRanges)
 		return widest(ranges), err
 	default:
 		return nil, nil

@@ -91,6 +91,14 @@ func or[T comparable](value, fallback T) T {
 	return value
 }
 
+// access is who may reach the gate; lockdown closes it whatever else is written.
+func access(in Inputs) v1alpha1.AccessMode {
+	if in.Tenant.Spec.Lockdown {
+		return v1alpha1.AccessClosed
+	}
+	return or(in.Tenant.Spec.Network.Access, v1alpha1.AccessOpen)
+}
+
 func edgeReplicas(c *v1alpha1.TenantClass) int32 {
 	return or(c.Spec.Edge.Replicas, defaultEdgeReplicas)
 }
