@@ -4,6 +4,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -11,8 +12,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/freehold-dev/freehold/controllers/internal/dial"
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
 	"github.com/freehold-dev/freehold/controllers/tenant/agent/database"
 	"github.com/freehold-dev/freehold/controllers/tenant/agent/edge"
+	"github.com/freehold-dev/freehold/controllers/tenant/agent/prove"
 	"github.com/freehold-dev/freehold/controllers/tenant/agent/wait"
 )
 
@@ -37,9 +41,45 @@ func Command() *cobra.Command {
 		group("wait", "Wait for what a pod needs",
 			leaf("database", "Wait until the application's login to its database works", func(ctx context.Context, log *slog.Logger) (int, error) {
 				return failure(wait.Database(ctx, wait.Default(log)))
-			})),
+			}),
+			walls()),
+		attempts(),
+		canary(),
 	)
 	return root
+}
+
+func walls() *cobra.Command {
+	var tolerate bool
+	command := leaf("walls", "Wait until the tenant's walls stand", func(ctx context.Context, log *slog.Logger) (int, error) {
+		config, err := wait.DefaultWalls(log, tolerate)
+		if err != nil {
+			return failure(err)
+		}
+		return failure(wait.Walls(ctx, config))
+	})
+	command.Flags().BoolVar(&tolerate, "tolerate-missing", false, "go on without walls where no NetworkPolicy is enforced")
+	return command
+}
+
+func attempts() *cobra.Command {
+	var list, file string
+	dialer := dial.Dialer{Authority: meta.TrustDir + "/" + meta.KeyCACert}
+	command := leaf("prove", "Make the connection attempts of a proof", func(ctx context.Context, _ *slog.Logger) (int, error) {
+		return failure(prove.Attempts(ctx, dialer, list, file))
+	})
+	command.Flags().StringVar(&list, "attempts", "[]", "the attempts, as JSON")
+	command.Flags().StringVar(&file, "output", meta.TerminationLog, "file for the outcomes")
+	return command
+}
+
+func canary() *cobra.Command {
+	var address string
+	command := leaf("canary", "Accept connections that no wall may let through", func(ctx context.Context, log *slog.Logger) (int, error) {
+		return failure(prove.Canary(ctx, log, address))
+	})
+	command.Flags().StringVar(&address, "address", fmt.Sprintf(":%d", meta.PortCanary), "address to listen at")
+	return command
 }
 
 func group(use, short string, commands ...*cobra.Command) *cobra.Command {
