@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"time"
@@ -22,6 +23,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/freehold-dev/freehold/controllers"
+	"github.com/freehold-dev/freehold/controllers/probe"
 	"github.com/freehold-dev/freehold/controllers/tenant"
 	"github.com/freehold-dev/freehold/controllers/tenant/render"
 )
@@ -38,6 +40,9 @@ type managerFlags struct {
 	pullPolicy        string
 	tenantClusterRole string
 	auditInterval     time.Duration
+	probeInterval     time.Duration
+	probeOutside      []string
+	tolerateNoWalls   bool
 	concurrency       int
 	leaderElect       bool
 	metricsAddress    string
@@ -71,6 +76,9 @@ func (f *managerFlags) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&f.pullPolicy, "image-pull-policy", string(corev1.PullIfNotPresent), "pull policy of both: Always, IfNotPresent or Never")
 	flags.StringVar(&f.tenantClusterRole, "tenant-cluster-role", "freehold-tenant", "ClusterRole that the operator binds itself to in each tenant's namespace")
 	flags.DurationVar(&f.auditInterval, "audit-interval", 10*time.Minute, "how often each tenant's Secrets are looked at")
+	flags.DurationVar(&f.probeInterval, "probe-interval", 10*time.Minute, "how often each tenant's walls and encryption are put to the proof; evidence counts for three times as long")
+	flags.StringSliceVar(&f.probeOutside, "probe-outside", nil, "addresses (IPv4:port) beyond the cluster that the operator reaches and no tenant may: their walls are proven against these, too")
+	flags.BoolVar(&f.tolerateNoWalls, "tolerate-missing-walls", false, "let pods of tenants start where no NetworkPolicy is enforced")
 	flags.IntVar(&f.concurrency, "concurrency", 8, "how many Tenants are worked on at a time")
 	flags.BoolVar(&f.leaderElect, "leader-elect", false, "let only one of several operators work")
 	flags.StringVar(&f.metricsAddress, "metrics-bind-address", ":8080", "address of the metrics; 0 turns them off")
@@ -150,18 +158,42 @@ func (f managerFlags) options(namespace, serviceAccount string) (controllers.Opt
 	if policy != corev1.PullAlways && policy != corev1.PullIfNotPresent && policy != corev1.PullNever {
 		errs = append(errs, fmt.Errorf("--image-pull-policy=%s is none of Always, IfNotPresent and Never", f.pullPolicy))
 	}
+	errs = append(errs, addresses("--probe-outside", f.probeOutside))
 	return controllers.Options{
 		Concurrency: f.concurrency,
+		Probe: probe.Options{
+			Interval: f.probeInterval, Image: f.edgeImage, PullPolicy: policy, ClusterDomain: f.clusterDomain,
+			Canary: probe.FindCanary(namespace, f.clusterDomain), APIServer: apiServer(), Outside: f.probeOutside,
+		},
 		Tenant: tenant.Options{
 			AuditInterval: f.auditInterval,
 			Images:        render.Images{Database: f.databaseImage, Edge: f.edgeImage, PullPolicy: policy},
 			Facts: render.Facts{
 				ClusterDomain: f.clusterDomain, ClusterNetworks: networks,
-				DNSNamespace: f.dnsNamespace, DNSPodLabels: f.dnsPodLabels, DNSAddresses: resolvers,
+				TolerateMissingWalls: f.tolerateNoWalls,
+				DNSNamespace:         f.dnsNamespace, DNSPodLabels: f.dnsPodLabels, DNSAddresses: resolvers,
 				OperatorNamespace: namespace, OperatorServiceAccount: serviceAccount, TenantClusterRole: f.tenantClusterRole,
 			},
 		},
 	}, errors.Join(errs...)
+}
+
+// apiServer is the API server as Kubernetes names it to pods; "" outside of a cluster.
+func apiServer() string {
+	if os.Getenv("KUBERNETES_SERVICE_HOST") == "" {
+		return ""
+	}
+	return net.JoinHostPort(os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT"))
+}
+
+// addresses refuses what is no address with a port.
+func addresses(flag string, values []string) error {
+	for _, value := range values {
+		if address, err := netip.ParseAddrPort(value); err != nil || !address.Addr().Is4() {
+			return fmt.Errorf("%s: %q is not an IPv4 address with a port, such as 198.51.100.1:443", flag, value)
+		}
+	}
+	return nil
 }
 
 // prefixes reads networks in CIDR notation; a bare address is a network of one.

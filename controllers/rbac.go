@@ -29,6 +29,10 @@ package controllers
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,verbs=get;list;watch
 // +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch
 
+// Who attests that volumes are encrypted; read when a Tenant is proven.
+//
+// +kubebuilder:rbac:groups=storage.k8s.io,resources=storageclasses,verbs=get
+
 // Bound volumes of tenants are set to Retain. PersistentVolumes have no namespace, so this one reaches further than
 // tenants.
 //

@@ -27,6 +27,7 @@ import (
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
+	"github.com/freehold-dev/freehold/controllers/probe"
 	"github.com/freehold-dev/freehold/controllers/tenant"
 )
 
@@ -34,6 +35,8 @@ import (
 type Options struct {
 	// Tenant are the options of the tenant controller.
 	Tenant tenant.Options
+	// Probe are the options of the probe controller.
+	Probe probe.Options
 	// Clock of all controllers. Default: the system's.
 	Clock clock.PassiveClock
 	// Concurrency is how many Tenants are reconciled at a time. Default: 8.
@@ -61,6 +64,10 @@ func Setup(mgr manager.Manager, options Options) error {
 	reconciler := tenant.NewReconciler(mgr.GetClient(), mgr.GetAPIReader(), options.Clock, recorder, options.Tenant)
 	if err := reconciler.SetupWithManager(mgr, options.Concurrency); err != nil {
 		return fmt.Errorf("setting up the tenant controller: %w", err)
+	}
+	prober := probe.NewReconciler(mgr.GetClient(), mgr.GetAPIReader(), options.Clock, recorder, options.Probe)
+	if err := prober.SetupWithManager(mgr, options.Concurrency); err != nil {
+		return fmt.Errorf("setting up the probe controller: %w", err)
 	}
 	return nil
 }

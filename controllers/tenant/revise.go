@@ -218,7 +218,7 @@ func (r *Reconciler) replaceLost(ctx context.Context, s *scope, today *render.Re
 	if s.keysLost || s.tenant.Annotations[v1alpha1.AnnotationApproveUpdate] != hash {
 		s.lost.message += "; or run what today's class makes instead: " + approvalCommand(s.name, hash)
 		s.failed(s.lost)
-		return nil //nolint:nilerr // The stall is noted; it holds the workloads, and nothing else.
+		return nil // The stall is noted; it holds the workloads, and nothing else.
 	}
 	if err := r.promote(ctx, s, today); err != nil {
 		return err

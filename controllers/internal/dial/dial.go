@@ -61,6 +61,8 @@ type Attempt struct {
 	Denied bool `json:"denied,omitempty"`
 	// ServerName is whom the server has to prove to be, and the host that is asked for. For TLS, Gate and PostgreSQL.
 	ServerName string `json:"serverName,omitempty"`
+	// Closed says that the gate shall let nobody in and hold no connection of before. For Status.
+	Closed bool `json:"closed,omitempty"`
 	// User and Database are named to PostgreSQL when coming without TLS.
 	User     string `json:"user,omitempty"`
 	Database string `json:"database,omitempty"`

@@ -218,7 +218,10 @@ func TestTheGatesAgentIsAsked(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	got := one(t, quick(), Attempt{Kind: Status, Address: server.Listener.Addr().String()})
-	if got.Gate == nil || *got.Gate != (GateStatus{Closed: true, Workers: 1, BlockedClients: 2}) || asked.Load() == 0 {
+	if got.Gate == nil || *got.Gate != (GateStatus{Closed: true, Workers: 1, BlockedClients: 2}) || asked.Load() == 0 || !got.Gate.Shut() {
 		t.Errorf("got %+v", got)
+	}
+	if (GateStatus{Closed: true, Workers: 2}).Shut() || (GateStatus{Workers: 1}).Shut() {
+		t.Error("a gate that lets somebody in, or holds somebody, is not shut")
 	}
 }

@@ -45,6 +45,9 @@ type GateStatus struct {
 	BlockedClients int `json:"blockedClients,omitempty"`
 }
 
+// Shut reports whether nobody gets in and nobody is left in.
+func (s GateStatus) Shut() bool { return s.Closed && s.Workers <= 1 }
+
 // session is a handshake over a new connection.
 func (d Dialer) session(ctx context.Context, a Attempt, config *tls.Config, upgrade func(net.Conn) error) (*tls.ConnectionState, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*d.Timeout)
@@ -231,6 +234,9 @@ func (d Dialer) status(ctx context.Context, a Attempt) (*GateStatus, error) {
 		return nil, fmt.Errorf("asking the gate's agent: %w", err)
 	}
 	status := &GateStatus{}
-	err = json.NewDecoder(io.LimitReader(answer.Body, 64<<10)).Decode(status)
-	return status, errors.Join(err, answer.Body.Close())
+	err = errors.Join(json.NewDecoder(io.LimitReader(answer.Body, 64<<10)).Decode(status), answer.Body.Close())
+	if err == nil && a.Closed && !status.Shut() {
+		err = errors.New("the gate is not closed yet")
+	}
+	return status, err
 }

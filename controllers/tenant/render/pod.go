@@ -50,7 +50,21 @@ func podTemplate(in Inputs, component, account string, who identity, grace int64
 	for _, toleration := range scheduling.Tolerations {
 		spec.WithTolerations(tolerationOf(toleration))
 	}
+	spec.WithInitContainers(waitForWalls(in, component))
 	return corev1ac.PodTemplateSpec().WithLabels(podLabels(in, component)).WithSpec(spec)
+}
+
+// waitForWalls is the first thing that runs in every pod: network plugins program the walls of a new pod some time after
+// it has started, and nothing else may run before.
+func waitForWalls(in Inputs, component string) *corev1ac.ContainerApplyConfiguration {
+	image, arguments := databaseImage(in), []string{"wait", "walls"}
+	if component == meta.ComponentEdge {
+		image = edgeImage(in)
+	}
+	if in.Facts.TolerateMissingWalls {
+		arguments = append(arguments, "--tolerate-missing")
+	}
+	return agent(container(meta.ContainerWalls, image, pullPolicy(in), waitLimits), arguments...)
 }
 
 // podLabels are those of the instance, and the two that walls and Services select by.

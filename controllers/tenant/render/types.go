@@ -32,6 +32,8 @@ type Facts struct {
 	// ClusterNetworks are those of pods, services and nodes. No class's egress reaches them, and nothing in
 	// them is ever a client of a gate.
 	ClusterNetworks []netip.Prefix
+	// TolerateMissingWalls lets pods start where no NetworkPolicy is enforced.
+	TolerateMissingWalls bool
 	// DNSNamespace and DNSPodLabels select the pods that answer DNS queries.
 	DNSNamespace string
 	DNSPodLabels map[string]string

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/internal/conditions"
+	"github.com/freehold-dev/freehold/controllers/internal/dial"
+)
+
+// Options are what the installation decides.
+type Options struct {
+	// Interval between two proofs of a Tenant. Default: ten minutes. Evidence counts for three intervals.
+	Interval time.Duration
+	// Image of the pods that make the attempts, and its pull policy. It has the freehold binary.
+	Image      string
+	PullPolicy corev1.PullPolicy
+	// ClusterDomain ends the cluster's DNS names.
+	ClusterDomain string
+	// Canary finds the address, host:port, of the listener that no policy protects.
+	Canary func(context.Context) (string, error)
+	// APIServer is its address, host:port, as pods see it.
+	APIServer string
+	// Outside are addresses, host:port, beyond the cluster that no tenant's class allows. May be empty.
+	Outside []string
+	// Dial makes the operator's own attempts. Default: a dial.Dialer.
+	Dial func(context.Context, []dial.Attempt) []dial.Outcome
+}
+
+// Reconciler proves one Tenant's walls and encryption, again and again.
+type Reconciler struct {
+	client   client.Client
+	api      client.Reader
+	clock    clock.PassiveClock
+	events   events.EventRecorder
+	options  Options
+	schedule schedule
+	dial     func(context.Context, []dial.Attempt) []dial.Outcome
+
+	mu sync.Mutex
+	// rounds under way, by the Tenants that take part: two share one.
+	rounds map[string]*round
+	// ended is when the last round of a Tenant ended; changed says that its walls were touched since.
+	ended   map[string]time.Time
+	changed map[string]bool
+}
+
+// NewReconciler makes a Reconciler. c reads from caches and writes to the API server; live reads from the API server.
+func NewReconciler(c client.Client, live client.Reader, clk clock.PassiveClock, recorder events.EventRecorder, options Options) *Reconciler {
+	if options.Interval <= 0 {
+		options.Interval = 10 * time.Minute
+	}
+	if options.Dial == nil {
+		options.Dial = dial.Dialer{}.All
+	}
+	return &Reconciler{
+		client: c, api: live, clock: clk, events: recorder, options: options,
+		schedule: schedule{interval: options.Interval}, dial: options.Dial,
+		rounds: map[string]*round{}, ended: map[string]time.Time{}, changed: map[string]bool{},
+	}
+}
+
+// Reconcile is one look at one Tenant: a round goes on, begins, or is not due yet.
+func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	tenant := &v1alpha1.Tenant{}
+	err := r.client.Get(ctx, request.NamespacedName, tenant)
+	if apierrors.IsNotFound(err) {
+		r.forget(request.Name)
+		conditions.Forget(request.Name, owned...)
+		return reconcile.Result{}, nil
+	}
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("reading the Tenant: %w", err)
+	}
+	conditions.Observe(tenant.Name, tenant.Status.Conditions, owned...)
+	if under := r.underway(tenant.Name); under != nil {
+		return r.goOn(ctx, tenant.Name, under)
+	}
+	if !provable(tenant) {
+		return reconcile.Result{}, nil
+	}
+	if err := r.write(ctx, r.withoutRound(tenant)); err != nil {
+		return reconcile.Result{}, err
+	}
+	if wait := r.wait(tenant); wait > 0 {
+		return reconcile.Result{RequeueAfter: wait}, nil
+	}
+	return r.begin(ctx, tenant)
+}
+
+// withoutRound is what can be said without a new proof: that evidence has become stale, and that nothing is locked
+// down any more.
+func (r *Reconciler) withoutRound(tenant *v1alpha1.Tenant) *report {
+	now, p := r.clock.Now(), reportOn(tenant)
+	if r.schedule.stale(tenant, now) {
+		p.expire(now)
+	}
+	if !tenant.Spec.Lockdown {
+		conditions.Remove(&p.conditions, v1alpha1.ConditionLockedDown)
+	} else if closing(tenant) {
+		p.set(verdict{condition: v1alpha1.ConditionLockedDown, status: "False", reason: v1alpha1.ReasonClosing, message: "the gate is being closed; it is not proven yet"}, now)
+	}
+	return p
+}
+
+func (r *Reconciler) wait(tenant *v1alpha1.Tenant) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.schedule.due(tenant, r.ended[tenant.Name], r.changed[tenant.Name], r.clock.Now())
+}
+
+// begin starts a round for a Tenant, and for a neighbour if one is free.
+func (r *Reconciler) begin(ctx context.Context, tenant *v1alpha1.Tenant) (reconcile.Result, error) {
+	tenants := []*v1alpha1.Tenant{tenant}
+	if !closing(tenant) { // A lockdown is proven at once, and alone.
+		neighbour, err := r.neighbour(ctx, tenant)
+		if err != nil {
+			return reconcile.Result{}, err
+		}
+		if neighbour != nil {
+			tenants = append(tenants, neighbour)
+		}
+	}
+	if !r.reserve(tenants) {
+		return reconcile.Result{RequeueAfter: pollInterval}, nil // The neighbour began one of its own just now.
+	}
+	made, err := r.prepare(ctx, tenants)
+	if err != nil {
+		r.release(tenants...)
+		return reconcile.Result{}, err // Tried again with growing pauses.
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, t := range tenants {
+		r.rounds[t.Name], r.changed[t.Name] = made, false
+	}
+	return reconcile.Result{RequeueAfter: pollInterval}, nil
+}
+
+func (r *Reconciler) prepare(ctx context.Context, tenants []*v1alpha1.Tenant) (*round, error) {
+	var members []*member
+	for _, t := range tenants {
+		m, err := r.look(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		members = append(members, m)
+	}
+	return r.start(ctx, members)
+}
+
+// neighbour is the Tenant whose proof is the oldest among those that may take part; nil if there is none.
+func (r *Reconciler) neighbour(ctx context.Context, tenant *v1alpha1.Tenant) (*v1alpha1.Tenant, error) {
+	var all v1alpha1.TenantList
+	if err := r.client.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("listing the Tenants: %w", err)
+	}
+	var found *v1alpha1.Tenant
+	for i := range all.Items {
+		other := &all.Items[i]
+		if other.Name == tenant.Name || !provable(other) || other.Spec.Suspended || closing(other) || r.underway(other.Name) != nil {
+			continue
+		}
+		if found == nil || observedAt(other).Before(observedAt(found)) {
+			found = other
+		}
+	}
+	return found.DeepCopy(), nil
+}
+
+// goOn looks at a round. The first member leads it; the others are told when it ends.
+func (r *Reconciler) goOn(ctx context.Context, name string, under *round) (reconcile.Result, error) {
+	if under.members == nil || under.members[0].name != name {
+		return reconcile.Result{RequeueAfter: 2 * time.Second}, nil
+	}
+	done, err := r.step(ctx, under)
+	if err != nil || !done {
+		return reconcile.Result{RequeueAfter: pollInterval}, err
+	}
+	return reconcile.Result{RequeueAfter: time.Second}, r.finish(ctx, under)
+}
+
+// finish judges a round, writes what came of it and removes its pods.
+func (r *Reconciler) finish(ctx context.Context, under *round) error {
+	now := r.clock.Now()
+	errs := []error{r.clear(ctx, under)}
+	for i, m := range under.members {
+		tenant := &v1alpha1.Tenant{}
+		if err := r.client.Get(ctx, client.ObjectKeyFromObject(m.tenant), tenant); err != nil {
+			errs = append(errs, client.IgnoreNotFound(err))
+			continue
+		}
+		j := judgement{members: under.members, world: under.world, seen: under.seen, index: i}
+		p := reportOn(tenant)
+		// What was seen is about the spec that was looked at.
+		p.tenant = tenant.DeepCopy()
+		p.tenant.Generation = m.tenant.Generation
+		for _, v := range []verdict{j.isolated(), j.encryptedInTransit(now), j.encryptedAtRest()} {
+			p.set(v, now)
+		}
+		if m.tenant.Spec.Lockdown {
+			p.set(j.shut(), now)
+		}
+		errs = append(errs, r.write(ctx, p))
+		proofSeconds.Observe(now.Sub(under.began).Seconds())
+		proofTime.WithLabelValues(m.name).Set(float64(now.Unix()))
+	}
+	r.conclude(under)
+	return errors.Join(errs...)
+}
+
+// reserved stands for a round that is about to begin.
+var reserved = &round{}
+
+func (r *Reconciler) reserve(tenants []*v1alpha1.Tenant) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if slices.ContainsFunc(tenants, func(t *v1alpha1.Tenant) bool { return r.rounds[t.Name] != nil }) {
+		return false
+	}
+	for _, t := range tenants {
+		r.rounds[t.Name] = reserved
+	}
+	return true
+}
+
+func (r *Reconciler) release(tenants ...*v1alpha1.Tenant) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, t := range tenants {
+		delete(r.rounds, t.Name)
+	}
+}
+
+// conclude notes when a round ended.
+func (r *Reconciler) conclude(under *round) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range under.members {
+		delete(r.rounds, m.name)
+		r.ended[m.name] = r.clock.Now()
+	}
+}
+
+func (r *Reconciler) underway(name string) *round {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.rounds[name]
+}
+
+func (r *Reconciler) forget(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.ended, name)
+	delete(r.changed, name)
+	proofTime.DeleteLabelValues(name)
+}
+
+// touched notes that a Tenant's walls changed: they are proven soon.
+func (r *Reconciler) touched(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.changed[name] = true
+}
+
+// wallKinds are watched: a change of one of ours is followed by a proof.
+var wallKinds = []client.Object{&networkingv1.NetworkPolicy{}}
