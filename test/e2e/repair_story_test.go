@@ -91,7 +91,7 @@ var _ = Describe("Somebody deletes objects of an instance by hand", Ordered, fun
 	deleteAndWait := func(ctx context.Context, doomed []string) {
 		GinkgoHelper()
 		for _, name := range doomed {
-			Expect(api.Delete(ctx, before[name].DeepCopy())).To(Succeed(), name)
+			Expect(breakGlass.Delete(ctx, before[name].DeepCopy())).To(Succeed(), name)
 		}
 		for _, name := range doomed {
 			was := before[name]
@@ -135,7 +135,7 @@ var _ = Describe("Somebody deletes objects of an instance by hand", Ordered, fun
 		for _, name := range inKinds("Secret") {
 			// Leaf certificates are issued anew; everything else has to be what it was.
 			if strings.HasSuffix(name, "-tls") {
-				Expect(api.Delete(ctx, before[name].DeepCopy())).To(Succeed(), name)
+				Expect(breakGlass.Delete(ctx, before[name].DeepCopy())).To(Succeed(), name)
 				continue
 			}
 			secrets = append(secrets, name)
@@ -169,7 +169,7 @@ var _ = Describe("Somebody deletes objects of an instance by hand", Ordered, fun
 			"a changed certificate":    {"patch", "configmap", "freehold-trust", "--type=merge", "-p", `{"data":{"ca.crt":"nonsense"}}`},
 		} {
 			By(what)
-			run(ctx, "kubectl", append([]string{"-n", customer.namespace}, damage...)...)
+			run(ctx, "kubectl", append(slices.Concat(withGlass, []string{"-n", customer.namespace}), damage...)...)
 		}
 		Eventually(func(g Gomega) {
 			now := owned(ctx, customer.namespace, instanceID)
@@ -252,7 +252,7 @@ stringData: {theirs: "yes"}
 	}, SpecTimeout(limit))
 
 	It("never touches strangers' objects", func(ctx SpecContext) {
-		pipe(ctx, strangers, "kubectl", "apply", "-n", customer.namespace, "-f", "-")
+		pipe(ctx, strangers, "kubectl", append(withGlass, "apply", "-n", customer.namespace, "-f", "-")...)
 		before := theirs(ctx)
 		restartOperator(ctx)
 		customer.patch(ctx, `{"spec":{"suspended":true}}`)

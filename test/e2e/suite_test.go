@@ -22,6 +22,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -51,6 +52,13 @@ var started = time.Now().Unix()
 // api talks to the cluster without a cache, as its administrator.
 var api client.Client
 
+// breakGlass does the same as an administrator who breaks the glass: it may delete what is protected. withGlass are
+// the arguments with which kubectl does so.
+var (
+	breakGlass client.Client
+	withGlass  = []string{"--as=e2e", "--as-group=freehold:break-glass", "--as-group=system:masters"}
+)
+
 func TestStories(t *testing.T) {
 	RegisterFailHandler(Fail)
 	RunSpecs(t, "Freehold's user stories")
@@ -70,6 +78,10 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	Expect(err).NotTo(HaveOccurred(), "the suite needs a cluster: `make e2e` starts one")
 	config.QPS = -1
 	api, err = client.New(config, client.Options{Scheme: scheme})
+	Expect(err).NotTo(HaveOccurred())
+	glass := rest.CopyConfig(config)
+	glass.Impersonate = rest.ImpersonationConfig{UserName: "e2e", Groups: []string{"freehold:break-glass", "system:masters"}}
+	breakGlass, err = client.New(glass, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
 	By("installing the operator from its chart")
 	_, missing := try(ctx, "helm", "status", "freehold", "--namespace", operatorNamespace)

@@ -95,7 +95,7 @@ var _ = Describe("A customer's data survives", Ordered, func() {
 		Expect(api.Get(ctx, client.ObjectKey{Namespace: customer.namespace, Name: "db-0001"}, claim)).To(Succeed())
 		customer.patch(ctx, `{"spec":{"suspended":true}}`)
 		Eventually(func() []corev1.Pod { return customer.pods(ctx) }).WithContext(ctx).Should(BeEmpty())
-		Expect(api.Delete(ctx, claim)).To(Succeed())
+		Expect(breakGlass.Delete(ctx, claim)).To(Succeed())
 		customer.stalled(ctx, v1alpha1.ReasonVolumeLost, "db-0001", "an empty one is not put in its place")
 		customer.patch(ctx, `{"spec":{"suspended":false}}`)
 		Consistently(func(g Gomega) {

@@ -61,7 +61,7 @@ func (c *customer) leavesNothing() {
 	DeferCleanup(func(ctx SpecContext) { c.erase(ctx) }, NodeTimeout(limit))
 }
 
-// erase removes the Tenant and then, with an administrator's rights, what Freehold keeps of it.
+// erase removes the Tenant and then, breaking the glass, what Freehold keeps of it.
 func (c *customer) erase(ctx context.Context) {
 	GinkgoHelper()
 	t := c.manifest()
@@ -74,7 +74,7 @@ func (c *customer) erase(ctx context.Context) {
 	// A namespace waits for its pods' grace periods in coarse steps; nobody needs grace any more.
 	_ = api.DeleteAllOf(ctx, &corev1.Pod{}, client.InNamespace(c.namespace), client.GracePeriodSeconds(0))
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: c.namespace}}
-	Expect(client.IgnoreNotFound(api.Delete(ctx, ns))).To(Succeed())
+	Expect(client.IgnoreNotFound(breakGlass.Delete(ctx, ns))).To(Succeed())
 	Eventually(func() bool { return apierrors.IsNotFound(api.Get(ctx, client.ObjectKeyFromObject(ns), ns)) }).
 		WithContext(ctx).Should(BeTrue(), "namespace %s should go away", c.namespace)
 	for i := range volumes.Items {
@@ -83,7 +83,7 @@ func (c *customer) erase(ctx context.Context) {
 			_ = api.Patch(ctx, pv, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}`)))
 		}
 	}
-	Expect(api.DeleteAllOf(ctx, &corev1.Secret{}, client.InNamespace(operatorNamespace), client.MatchingLabels{v1alpha1.LabelTenant: c.name})).To(Succeed())
+	Expect(breakGlass.DeleteAllOf(ctx, &corev1.Secret{}, client.InNamespace(operatorNamespace), client.MatchingLabels{v1alpha1.LabelTenant: c.name})).To(Succeed())
 }
 
 // cancel deletes the Tenant and waits until it is gone.

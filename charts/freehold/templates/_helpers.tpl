@@ -30,3 +30,17 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{ join "," $pairs }}
 {{- end -}}
+
+{{/* The groups for breaking the glass, as a list in CEL. values.schema.json keeps quotes out of their names. */}}
+{{- define "freehold.breakGlassGroups" -}}
+['{{ join "', '" .Values.protection.breakGlassGroups }}']
+{{- end -}}
+
+{{/* The same groups as subjects of a binding. */}}
+{{- define "freehold.breakGlassSubjects" -}}
+{{- range .Values.protection.breakGlassGroups }}
+- apiGroup: rbac.authorization.k8s.io
+  kind: Group
+  name: {{ . | quote }}
+{{- end }}
+{{- end -}}
