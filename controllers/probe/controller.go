@@ -113,7 +113,7 @@ func (r *Reconciler) withoutRound(tenant *v1alpha1.Tenant) *report {
 	if !tenant.Spec.Lockdown {
 		conditions.Remove(&p.conditions, v1alpha1.ConditionLockedDown)
 	} else if closing(tenant) {
-		p.set(verdict{condition: v1alpha1.ConditionLockedDown, status: "False", reason: v1alpha1.ReasonClosing, message: "the gate is being closed; it is not proven yet"}, now)
+		p.set(verdict{condition: v1alpha1.ConditionLockedDown, status: "False", reason: v1alpha1.ReasonClosing, message: "the gate is being closed; it is not proven yet"}, now, now)
 	}
 	return p
 }
@@ -211,10 +211,10 @@ func (r *Reconciler) finish(ctx context.Context, under *round) error {
 		p.tenant = tenant.DeepCopy()
 		p.tenant.Generation = m.tenant.Generation
 		for _, v := range []verdict{j.isolated(), j.encryptedInTransit(now), j.encryptedAtRest()} {
-			p.set(v, now)
+			p.set(v, under.began, now)
 		}
 		if m.tenant.Spec.Lockdown {
-			p.set(j.shut(), now)
+			p.set(j.shut(), under.began, now)
 		}
 		errs = append(errs, r.write(ctx, p))
 		proofSeconds.Observe(now.Sub(under.began).Seconds())

@@ -33,7 +33,7 @@ func (j judgement) encryptedInTransit(now time.Time) verdict {
 	if len(broken) > 0 {
 		made.status, made.reason, made.message = metav1.ConditionFalse, v1alpha1.ReasonNotEncrypted, strings.Join(broken, "; ")
 	} else if len(unknown) > 0 {
-		made.status, made.reason, made.message = metav1.ConditionUnknown, v1alpha1.ReasonNotProven, strings.Join(unknown, "; ")
+		made.status, made.reason, made.message = metav1.ConditionUnknown, v1alpha1.ReasonNotProven, firstOf(unknown)
 	}
 	return made
 }

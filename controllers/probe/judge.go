@@ -61,7 +61,7 @@ func (j judgement) cell(from source, t target) finding {
 		case !got.Result.Denied():
 			f.open = true
 		case !j.reached(t, id):
-			f.proven, f.why = false, "nobody who may reach it did"
+			f.proven, f.why = false, "it answered nobody who may reach it"
 		}
 	}
 	f.proven = f.proven && !f.open
@@ -226,6 +226,14 @@ func (j judgement) notEnforced() bool {
 	return true
 }
 
+// firstOf tells the first of several statements in full; all of them stand in status.proofs.
+func firstOf(statements []string) string {
+	if len(statements) == 1 {
+		return statements[0]
+	}
+	return fmt.Sprintf("%s (and %d more claims, see status.proofs)", statements[0], len(statements)-1)
+}
+
 // sumUp makes the condition of the claims.
 func (v *verdict) sumUp(notEnforced bool) {
 	var broken, unknown []string
@@ -248,7 +256,7 @@ func (v *verdict) sumUp(notEnforced bool) {
 	case len(broken) > 0:
 		v.status, v.reason, v.message = metav1.ConditionFalse, v1alpha1.ReasonWallOpen, strings.Join(broken, "; ")
 	case len(unknown) > 0:
-		v.status, v.reason, v.message = metav1.ConditionUnknown, v1alpha1.ReasonNotProven, strings.Join(unknown, "; ")
+		v.status, v.reason, v.message = metav1.ConditionUnknown, v1alpha1.ReasonNotProven, firstOf(unknown)
 	default:
 		v.status, v.reason = metav1.ConditionTrue, v1alpha1.ReasonProven
 		v.message = "every forbidden connection was tried and failed, and every target answered somebody who may reach it; status.proofs has the claims"

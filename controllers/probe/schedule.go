@@ -17,6 +17,10 @@ const (
 	staleAfter = 3
 	// minimumPause lies between two rounds of a Tenant, however often it changes.
 	minimumPause = 10 * time.Second
+	// doubtPause lies between two rounds while an instance that serves is not proven to be isolated.
+	doubtPause = time.Minute
+	// startPatience is how long a new instance may take to serve until it is put to the proof all the same.
+	startPatience = 2 * time.Minute
 	// lockdownPause lies between two rounds while a lockdown is not proven.
 	lockdownPause = time.Second
 )
@@ -34,7 +38,7 @@ func (s schedule) due(tenant *v1alpha1.Tenant, last time.Time, changed bool, now
 		last = observed
 	}
 	if last.IsZero() {
-		return 0
+		return s.first(tenant, now)
 	}
 	next := s.interval - s.jitter(tenant.Name)
 	switch {
@@ -42,8 +46,24 @@ func (s schedule) due(tenant *v1alpha1.Tenant, last time.Time, changed bool, now
 		next = lockdownPause
 	case changed, outdated(tenant):
 		next = minimumPause
+	case inDoubt(tenant):
+		next = min(next, doubtPause)
 	}
 	return last.Add(next).Sub(now)
+}
+
+// first is how long until the first proof: once the instance serves, or has had time to.
+func (s schedule) first(tenant *v1alpha1.Tenant, now time.Time) time.Duration {
+	if apimeta.IsStatusConditionTrue(tenant.Status.Conditions, v1alpha1.ConditionAvailable) || closing(tenant) {
+		return 0
+	}
+	return tenant.CreationTimestamp.Add(startPatience).Sub(now)
+}
+
+// inDoubt reports whether an instance serves whose walls are not proven to stand.
+func inDoubt(tenant *v1alpha1.Tenant) bool {
+	return apimeta.IsStatusConditionTrue(tenant.Status.Conditions, v1alpha1.ConditionAvailable) &&
+		!apimeta.IsStatusConditionTrue(tenant.Status.Conditions, v1alpha1.ConditionIsolated)
 }
 
 // jitter spreads the Tenants over a tenth of the interval, so that a fleet that begins together does not go on so.

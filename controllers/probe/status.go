@@ -43,15 +43,15 @@ func reportOn(tenant *v1alpha1.Tenant) *report {
 	return out
 }
 
-// set puts a verdict in its place.
-func (p *report) set(v verdict, now time.Time) {
+// set puts a verdict in its place. observed is when its evidence began to be gathered: what happened since is not in it.
+func (p *report) set(v verdict, observed, now time.Time) {
 	conditions.Set(&p.conditions, metav1.Condition{
 		Type: v.condition, Status: v.status, Reason: v.reason, Message: v.message, ObservedGeneration: p.tenant.Generation,
 	}, now)
 	if len(v.claims) == 0 {
 		return
 	}
-	proof := v1alpha1.Proof{Condition: v.condition, ObservedAt: metav1.NewTime(now), Claims: v.claims}
+	proof := v1alpha1.Proof{Condition: v.condition, ObservedAt: metav1.NewTime(observed), Claims: v.claims}
 	at := slices.IndexFunc(p.proofs, func(old v1alpha1.Proof) bool { return old.Condition == v.condition })
 	if at < 0 {
 		p.proofs = append(p.proofs, proof)
@@ -67,7 +67,7 @@ func (p *report) expire(now time.Time) {
 			continue
 		}
 		p.set(verdict{condition: condition, status: metav1.ConditionUnknown, reason: v1alpha1.ReasonStale,
-			message: "the last evidence is of " + observedAt(p.tenant).UTC().Format(time.RFC3339) + ", which is too old to count; another proof is due"}, now)
+			message: "the last evidence is of " + observedAt(p.tenant).UTC().Format(time.RFC3339) + ", which is too old to count; another proof is due"}, now, now)
 	}
 }
 

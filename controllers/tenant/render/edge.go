@@ -51,6 +51,7 @@ func edgeContainer(in Inputs, all []mounted) *corev1ac.ContainerApplyConfigurati
 		WithVolumeMounts(mounts(all...)...).
 		WithPorts(
 			corev1ac.ContainerPort().WithName("https").WithContainerPort(meta.PortEdge).WithProtocol(corev1.ProtocolTCP),
+			corev1ac.ContainerPort().WithName("probe").WithContainerPort(meta.PortEdgeProbe).WithProtocol(corev1.ProtocolTCP),
 			corev1ac.ContainerPort().WithName("health").WithContainerPort(meta.PortEdgeHealth).WithProtocol(corev1.ProtocolTCP)).
 		WithStartupProbe(probe().WithPeriodSeconds(1).WithFailureThreshold(120)).
 		WithReadinessProbe(probe().WithPeriodSeconds(2).WithFailureThreshold(3)).
