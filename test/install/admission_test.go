@@ -4,10 +4,13 @@ package install_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -136,7 +139,7 @@ func TestOperatorIsHeldToTenants(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	for _, r := range append(operatorRequests(onlyTenants), secretRequests()...) {
+	for _, r := range slices.Concat(operatorRequests(onlyTenants), secretRequests(), strangerRequests("strangers"), strangerRequests("kube-system")) {
 		t.Run(r.name, func(t *testing.T) {
 			err := r.do(ctx, operator)
 			switch {
@@ -226,6 +229,35 @@ func secretRequests() []request {
 		}},
 		{"delete a Tenant", "cannot delete resource", func(ctx context.Context, operator client.Client) error {
 			return operator.Delete(ctx, tenantOf("acme", "stage: Preprod"))
+		}},
+	}
+}
+
+// strangerRequests are made in a namespace that is no tenant's.
+func strangerRequests(ns string) []request {
+	list := func(kind client.ObjectList) func(context.Context, client.Client) error {
+		return func(ctx context.Context, operator client.Client) error {
+			return operator.List(ctx, kind, client.InNamespace(ns))
+		}
+	}
+	create := func(o client.Object) func(context.Context, client.Client) error {
+		return func(ctx context.Context, operator client.Client) error { return operator.Create(ctx, o) }
+	}
+	return []request{
+		{"list the Secrets of " + ns, "cannot list resource", list(&corev1.SecretList{})},
+		{"list the pods of " + ns, "cannot list resource", list(&corev1.PodList{})},
+		{"write a Secret in " + ns, "cannot create resource", create(secret(ns))},
+		{"run a pod in " + ns, "cannot create resource", create(privilegedPod(ns))},
+		{"run a workload in " + ns, "cannot create resource", create(&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "edge", Namespace: ns}})},
+		{"open the walls of " + ns, "cannot create resource", create(policy(ns, "let-me-in"))},
+		{"make itself at home in " + ns, "may only write RoleBindings in namespaces named tenant-*", create(binding(ns, "freehold-tenant", "freehold-manager"))},
+		{"become administrator of " + ns, "attempting to grant RBAC permissions not currently held", create(binding(ns, "cluster-admin", "freehold-manager"))},
+		{"take a token in " + ns, "cannot create resource", func(ctx context.Context, operator client.Client) error {
+			account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default", Namespace: ns}}
+			return operator.SubResource("token").Create(ctx, account, &authenticationv1.TokenRequest{})
+		}},
+		{"delete the namespace " + ns, "cannot delete resource", func(ctx context.Context, operator client.Client) error {
+			return operator.Delete(ctx, namespace(ns))
 		}},
 	}
 }

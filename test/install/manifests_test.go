@@ -152,12 +152,46 @@ func TestChartRefusesWrongValues(t *testing.T) {
 	}
 }
 
-// The operator's pods obey the Pod Security Standard that its namespace enforces, and cannot write their root.
-func TestOperatorPodIsRestricted(t *testing.T) {
-	namespace := byNameWithLabels(t, "Namespace", operatorNamespace)
-	if level := namespace.GetLabels()["pod-security.kubernetes.io/enforce"]; level != "restricted" {
+// The operator's pods obey the Pod Security Standard that its namespace enforces: an API server that enforces it
+// takes every pod that either way of installation makes.
+func TestOperatorPodsAreRestricted(t *testing.T) {
+	if level := byNameWithLabels(t, "Namespace", operatorNamespace).GetLabels()[enforce]; level != "restricted" {
 		t.Errorf("the namespace enforces %q", level)
 	}
+	strict := walled("restricted", "restricted")
+	if err := admin.Create(t.Context(), strict); err != nil {
+		t.Fatal(err)
+	}
+	if err := admin.Create(t.Context(), privilegedPod(strict.Name), client.DryRunAll); err == nil || !strings.Contains(err.Error(), `violates PodSecurity "restricted:latest"`) {
+		t.Fatalf("the API server does not enforce the standard: %v", err)
+	}
+	for way, objects := range map[string][]*unstructured.Unstructured{"chart": chart, "kustomization": kustomization} {
+		pods := 0
+		for _, object := range objects {
+			template, is, err := unstructured.NestedMap(object.Object, "spec", "template")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !is {
+				continue
+			}
+			pods++
+			pod := &unstructured.Unstructured{Object: template}
+			pod.SetAPIVersion("v1")
+			pod.SetKind("Pod")
+			pod.SetName(object.GetName())
+			pod.SetNamespace(strict.Name)
+			if err := admin.Create(t.Context(), pod, client.DryRunAll); err != nil {
+				t.Errorf("%s: the pod of %s: %v", way, nameOf(object), err)
+			}
+		}
+		if pods == 0 {
+			t.Errorf("%s: no workload was found", way)
+		}
+	}
+}
+
+func TestOperatorCannotWriteItsRoot(t *testing.T) {
 	deployment := byName(kustomization)["Deployment "+operatorNamespace+"/freehold-manager"]
 	container := field[[]any](t, deployment, "spec", "template", "spec", "containers")[0].(map[string]any)
 	if readOnly := field[bool](t, container, "securityContext", "readOnlyRootFilesystem"); !readOnly {
