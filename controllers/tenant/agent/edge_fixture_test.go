@@ -153,6 +153,10 @@ type edgeStatus struct {
 	Code              int
 	State, Detail     string
 	Changes, Failures int
+	Digest            string
+	Closed            bool
+	Workers           int
+	BlockedClients    int
 }
 
 func (p *edgePod) status() edgeStatus {

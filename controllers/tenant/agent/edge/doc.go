@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package edge is the half of Freehold that runs inside the pods of a tenant's gate: it supervises HAProxy and
-// puts new certificates and client lists into use without losing a connection.
+// puts new certificates and client lists into use without losing a connection. The exception is by design: when
+// nobody may come in any more (lockdown, access Closed), the connections of before are cut.
 //
 // Nothing new reaches the running HAProxy before `haproxy -c` has accepted it, and what HAProxy itself then
 // refuses to load leaves the old processes at work. A failed change is therefore never an outage, but it must not

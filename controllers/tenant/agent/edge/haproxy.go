@@ -82,10 +82,15 @@ func reloaded(answer string) bool {
 }
 
 // command sends one line to the master and returns all that it answers.
-func (h haproxy) command(ctx context.Context, line string) (answer string, err error) {
+func (h haproxy) command(ctx context.Context, line string) (string, error) {
+	return ask(ctx, h.config.masterSocket(), line)
+}
+
+// ask sends one line to a socket of HAProxy and returns all that it answers.
+func ask(ctx context.Context, socket, line string) (answer string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
 	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", h.config.masterSocket())
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", socket)
 	if err != nil {
 		return "", err
 	}
@@ -96,6 +101,12 @@ func (h haproxy) command(ctx context.Context, line string) (answer string, err e
 	}
 	if _, err := io.WriteString(conn, line+"\n"); err != nil {
 		return "", err
+	}
+	// The master answers one command after the other until it hears that there is none left.
+	if unix, ok := conn.(*net.UnixConn); ok {
+		if err := unix.CloseWrite(); err != nil {
+			return "", err
+		}
 	}
 	all, err := io.ReadAll(conn)
 	return string(all), err

@@ -19,11 +19,11 @@ func Run(ctx context.Context, c Config) (int, error) {
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	state := newTracker(c.Clock)
-	failed, err := probe.Serve(background, c.StatusAddress, state.handler())
+	program := haproxy{config: c, children: process.New()}
+	failed, err := probe.Serve(background, c.StatusAddress, program.handler(state))
 	if err != nil {
 		return 1, err
 	}
-	program := haproxy{config: c, children: process.New()}
 	go program.children.Reap(background)
 	if err := program.awaitCertificate(ctx); err != nil {
 		return stoppedEarly(err)
@@ -35,10 +35,15 @@ func Run(ctx context.Context, c Config) (int, error) {
 	if err := program.check(ctx); err != nil {
 		return stoppedEarly(err)
 	}
+	nobody, err := c.admitsNobody()
+	if err != nil {
+		return 1, err
+	}
 	master, err := program.start()
 	if err != nil {
 		return 1, err
 	}
+	state.uses(inUse, nobody)
 	state.report(nil)
 	go program.changes(inUse, state).Run(background)
 	return program.supervise(ctx, master, state, failed)
@@ -76,8 +81,34 @@ func (h haproxy) awaitCertificate(ctx context.Context) error {
 func (h haproxy) changes(inUse string, state *tracker) *watch.Loop {
 	return &watch.Loop{
 		Clock: h.config.Clock, Log: h.config.Log, Subject: "gate's certificate, client lists and trusted authorities",
-		Applied: inUse, Digest: h.config.digest, Apply: h.reload, Report: state.report,
+		Applied: inUse, Digest: h.config.digest, Report: state.report,
+		Apply: func(ctx context.Context) error { return h.takeUp(ctx, state) },
 	}
+}
+
+// takeUp puts the files there are into use. If nobody may come in by them, nobody stays in either. Files that change
+// meanwhile are noticed by the loop and taken up in turn.
+func (h haproxy) takeUp(ctx context.Context, state *tracker) error {
+	digest, err := h.config.digest()
+	if err != nil {
+		return err
+	}
+	nobody, err := h.config.admitsNobody()
+	if err != nil {
+		return err
+	}
+	if err := h.reload(ctx); err != nil {
+		return err
+	}
+	if nobody {
+		err = h.cut(ctx)
+	}
+	// Files that were changed while HAProxy read them are not known to be those in use.
+	if now, changed := h.config.digest(); changed != nil || now != digest {
+		digest, nobody = "", false
+	}
+	state.uses(digest, nobody)
+	return err
 }
 
 // supervise waits for HAProxy's end; when told to stop, it leads there in three steps.

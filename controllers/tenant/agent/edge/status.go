@@ -3,6 +3,8 @@
 package edge
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -11,6 +13,9 @@ import (
 
 	"github.com/freehold-dev/freehold/controllers/tenant/agent/internal/probe"
 )
+
+// statusTimeout bounds what HAProxy is asked for an answer at /status.
+const statusTimeout = 3 * time.Second
 
 // Condition of the gate's configuration as /status tells it.
 type Condition string
@@ -28,6 +33,8 @@ const (
 
 // Status is what /status tells, with 200 for Current and 503 for all else. It speaks of the configuration; whether
 // the gate serves, HAProxy's own health frontend says.
+//
+// Other pods read it: a gate is proven to be shut when Closed is true and Workers is 1.
 type Status struct {
 	Condition Condition `json:"state"`
 	// Since when the condition holds.
@@ -37,6 +44,13 @@ type Status struct {
 	// Changes counts what was put into use, the start included; Failures what could not be.
 	Changes  int `json:"changes"`
 	Failures int `json:"failures"`
+	// Digest identifies the certificate, lists and authorities in use; empty while that is not known.
+	Digest string `json:"digest"`
+	// Closed says that nobody may come in by the lists in use.
+	Closed bool `json:"closed"`
+	// Workers counts HAProxy's processes that may hold connections: one, and one more for each earlier
+	// configuration under which a connection still lives. 0 while HAProxy does not run.
+	Workers int `json:"workers"`
 }
 
 // tracker keeps the status.
@@ -70,6 +84,13 @@ func (t *tracker) report(err error) {
 	t.set(Current, "runs with the files there are")
 }
 
+// uses notes what HAProxy was made to read last.
+func (t *tracker) uses(digest string, nobody bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.status.Digest, t.status.Closed = digest, nobody
+}
+
 func (t *tracker) stop() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -82,9 +103,28 @@ func (t *tracker) current() Status {
 	return t.status
 }
 
-func (t *tracker) handler() http.Handler {
+// handler serves what the agent tells.
+func (h haproxy) handler(state *tracker) http.Handler {
 	return probe.Handler(map[string]probe.Answer{"/status": func() (any, bool) {
-		status := t.current()
+		status := h.status(state)
 		return status, status.Condition == Current
 	}})
+}
+
+// status is what is known and what HAProxy says at this moment. That nobody may come in is only told together with
+// the number of processes that may hold connections.
+func (h haproxy) status(state *tracker) Status {
+	status := state.current()
+	if status.Condition == Waiting {
+		return status
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), statusTimeout)
+	defer cancel()
+	found, err := h.workers(ctx)
+	if err != nil {
+		status.Closed, status.Detail = false, errors.Join(errors.New(status.Detail), err).Error()
+		return status
+	}
+	status.Workers = found.count()
+	return status
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // Interval is how often files are read, and so the longest that a change goes unnoticed in a pod that sees it.
-const Interval = 2 * time.Second
+const Interval = time.Second
 
 // longestRetry bounds the pause between two attempts to apply the same content.
 const longestRetry = 30 * time.Second
@@ -87,7 +87,7 @@ func (l *Loop) due(digest string, now time.Time) bool {
 	return digest != l.attempt.digest || !now.Before(l.attempt.next)
 }
 
-// failed notes an attempt and puts off the next: 2 s, 4 s, … 30 s.
+// failed notes an attempt and puts off the next: 1 s, 2 s, 4 s, … 30 s.
 func (l *Loop) failed(digest string, now time.Time) {
 	if l.attempt.digest != digest {
 		l.attempt = attempt{digest: digest}

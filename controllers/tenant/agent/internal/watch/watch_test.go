@@ -97,12 +97,12 @@ func TestUnchangedContentIsNotAppliedAgain(t *testing.T) {
 func TestRefusedContentIsTriedAgainWithGrowingPausesAndLoggedOnce(t *testing.T) {
 	f := newFixture()
 	f.content, f.problem = "bad", errors.New("does not load")
-	for range 60 {
+	for range 120 {
 		f.after(Interval)
 	}
-	// 120 s with pauses of 2, 4, 8, 16, 30, 30 and 30 s.
-	if len(f.applied) != 7 {
-		t.Errorf("tried %d times in two minutes, want 7", len(f.applied))
+	// 120 s with pauses of 1, 2, 4, 8, 16, 30, 30 and 30 s.
+	if len(f.applied) != 8 {
+		t.Errorf("tried %d times in two minutes, want 8", len(f.applied))
 	}
 	if n := strings.Count(f.log.String(), "does not load"); n != 1 {
 		t.Errorf("logged %d times, want once:\n%s", n, f.log.String())
