@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -55,9 +56,11 @@ type Reconciler struct {
 	mu sync.Mutex
 	// rounds under way, by the Tenants that take part: two share one.
 	rounds map[string]*round
-	// ended is when the last round of a Tenant ended; changed says that its walls were touched since.
-	ended   map[string]time.Time
-	changed map[string]bool
+	// ended is when the last round of a Tenant ended, revision which one ran then; changed says that its walls were
+	// touched since.
+	ended    map[string]time.Time
+	revision map[string]int64
+	changed  map[string]bool
 }
 
 // NewReconciler makes a Reconciler. c reads from caches and writes to the API server; live reads from the API server.
@@ -71,7 +74,7 @@ func NewReconciler(c client.Client, live client.Reader, clk clock.PassiveClock, 
 	return &Reconciler{
 		client: c, api: live, clock: clk, events: recorder, options: options,
 		schedule: schedule{interval: options.Interval}, dial: options.Dial,
-		rounds: map[string]*round{}, ended: map[string]time.Time{}, changed: map[string]bool{},
+		rounds: map[string]*round{}, ended: map[string]time.Time{}, revision: map[string]int64{}, changed: map[string]bool{},
 	}
 }
 
@@ -121,7 +124,11 @@ func (r *Reconciler) withoutRound(tenant *v1alpha1.Tenant) *report {
 func (r *Reconciler) wait(tenant *v1alpha1.Tenant) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.schedule.due(tenant, r.ended[tenant.Name], r.changed[tenant.Name], r.clock.Now())
+	changed := r.changed[tenant.Name]
+	if before, known := r.revision[tenant.Name]; known && before != tenant.Status.Revision.Number {
+		changed = changed || apimeta.IsStatusConditionTrue(tenant.Status.Conditions, v1alpha1.ConditionReady)
+	}
+	return r.schedule.due(tenant, r.ended[tenant.Name], changed, r.clock.Now())
 }
 
 // begin starts a round for a Tenant, and for a neighbour if one is free.
@@ -147,7 +154,7 @@ func (r *Reconciler) begin(ctx context.Context, tenant *v1alpha1.Tenant) (reconc
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, t := range tenants {
-		r.rounds[t.Name], r.changed[t.Name] = made, false
+		r.rounds[t.Name], r.changed[t.Name], r.revision[t.Name] = made, false, t.Status.Revision.Number
 	}
 	return reconcile.Result{RequeueAfter: pollInterval}, nil
 }
@@ -267,6 +274,7 @@ func (r *Reconciler) forget(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.ended, name)
+	delete(r.revision, name)
 	delete(r.changed, name)
 	proofTime.DeleteLabelValues(name)
 }

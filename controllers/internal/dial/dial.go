@@ -206,12 +206,12 @@ func denial(err error) Result {
 	return Failed
 }
 
-// maxProblem bounds what one outcome says: all outcomes of a pod must fit into its termination message.
-const maxProblem = 120
+// MaxProblem bounds what one outcome says, in bytes: all outcomes of a pod must fit into its termination message.
+const MaxProblem = 80
 
 func bounded(text string) string {
-	if len(text) > maxProblem {
-		return text[:maxProblem]
+	if len(text) > MaxProblem {
+		return text[:MaxProblem]
 	}
 	return text
 }
