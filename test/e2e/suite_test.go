@@ -35,6 +35,8 @@ const (
 	operatorNamespace = "freehold-system"
 	// auditInterval is how often the operator looks at a tenant's Secrets here; the product's default is 10m.
 	auditInterval = "20s"
+	// probeInterval is how often walls are put to the proof here; the product's default is 10m.
+	probeInterval = "30s"
 
 	// prompt is for what the operator or the API server does by itself, patient for what also needs pods to
 	// start on a small, busy machine.
@@ -103,7 +105,7 @@ func install(ctx context.Context, more ...string) {
 	GinkgoHelper()
 	arguments := []string{"upgrade", "--install", "freehold", filepath.Join(root(), "charts", "freehold"),
 		"--namespace", operatorNamespace, "--create-namespace", "--wait", "--timeout", "5m", "--hide-notes",
-		"--set", "auditInterval=" + auditInterval}
+		"--set", "auditInterval=" + auditInterval + ",probe.interval=" + probeInterval}
 	arguments = append(arguments, chartArguments()...)
 	run(ctx, "helm", append(arguments, more...)...)
 }
@@ -174,7 +176,7 @@ func operatorPod(ctx context.Context) *corev1.Pod {
 	var pod *corev1.Pod
 	Eventually(func(g Gomega) {
 		var pods corev1.PodList
-		g.Expect(api.List(ctx, &pods, client.InNamespace(operatorNamespace), client.MatchingLabels{"app.kubernetes.io/name": "freehold"})).To(Succeed())
+		g.Expect(api.List(ctx, &pods, client.InNamespace(operatorNamespace), client.MatchingLabels{"app.kubernetes.io/name": "freehold", "app.kubernetes.io/component": "manager"})).To(Succeed())
 		pod = nil
 		for i := range pods.Items {
 			if pods.Items[i].DeletionTimestamp == nil {

@@ -265,7 +265,7 @@ func (c *customer) pods(ctx context.Context) []corev1.Pod {
 	var pods corev1.PodList
 	Expect(api.List(ctx, &pods, client.InNamespace(c.namespace))).To(Succeed())
 	return slices.DeleteFunc(pods.Items, func(pod corev1.Pod) bool {
-		return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+		return pod.Labels[v1alpha1.LabelProbe] != "" || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 	})
 }
 
