@@ -4,6 +4,7 @@ package render
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -46,12 +47,21 @@ func checkNames(in Inputs) error {
 		if !identifierPattern.MatchString(name) {
 			return invalid("spec.%s of class %s: %q is not a PostgreSQL identifier of lower-case letters, digits and _", field, in.Class.Name, name)
 		}
+		if reserved(name) {
+			return invalid("spec.%s of class %s: %q is a name that PostgreSQL or Freehold uses itself", field, in.Class.Name, name)
+		}
 	}
 	port, _ := appPort(in)
 	if port == 0 {
 		return invalid("spec.app of class %s names neither port nor tlsPort", in.Class.Name)
 	}
 	return nil
+}
+
+// reserved reports whether a database or role of that name exists already, or means several of them.
+func reserved(name string) bool {
+	return strings.HasPrefix(name, "pg_") || strings.HasPrefix(name, "freehold") ||
+		slices.Contains([]string{"postgres", "template0", "template1", "public", "none", "replication", "all", "sameuser", "samerole"}, name)
 }
 
 func checkHostnames(in Inputs) error {
