@@ -30,5 +30,8 @@ applied=$SECONDS
 for tenant in acme globex; do await_tenant "$tenant"; done
 say "both customers answer over HTTPS, $((SECONDS - applied)) s after they were applied; $SECONDS s in all"
 
+say "the evidence: packets that were sent just now"
+await_proof acme
+
 write_environment
 print_guide

@@ -35,6 +35,7 @@ install_operator() {
     --set images.manager.repository=localhost/freehold-manager,images.manager.tag=dev \
     --set images.postgres.repository=localhost/freehold-postgres,images.postgres.tag=dev \
     --set images.edge.repository=localhost/freehold-edge,images.edge.tag=dev \
+    --set probe.interval=1m \
     --set 'cluster.networks={10.90.0.0/16,10.244.0.0/16,10.96.0.0/16}' \
     --set-string "podAnnotations.freehold\.dev/program=$program" | sed -n 1p
 }
@@ -67,6 +68,18 @@ await_tenant() {
     sleep 1
   done
   say "     $tenant answers at $(kubectl get tenant "$tenant" -o 'jsonpath={.status.url}') ($(address "$tenant"))"
+}
+
+# await_proof TENANT waits until the tenant's walls are proven, and shows the evidence.
+await_proof() {
+  local tenant=$1 deadline=$((SECONDS + patience))
+  until [ "$(condition "$tenant" Isolated status)" = True ]; do
+    [ $SECONDS -lt $deadline ] || give_up "$tenant" "its walls are not proven after $patience s: $(condition "$tenant" Isolated message)"
+    sleep 1
+  done
+  say "     $tenant: Isolated=True, of $(kubectl get tenant "$tenant" -o 'jsonpath={.status.proofs[?(@.condition=="Isolated")].observedAt}')"
+  kubectl get tenant "$tenant" -o 'jsonpath={range .status.proofs[*].claims[*]}{.status}{"\t"}{.name}{"\t"}{.message}{"\n"}{end}' |
+    while IFS=$'\t' read -r status name message; do printf '           %-7s %-18s %s\n' "$status" "$name" "$message"; done
 }
 
 # answers TENANT: the gate shows a certificate of the tenant's own authority, and the application is well.
