@@ -13,6 +13,7 @@ source hack/lib.sh
 devcluster() { go -C hack/devcluster run . "$@"; }
 
 start_local_cluster() {
+  need_programs sslscan:sslscan
   section "the local cluster (the first time builds Kubernetes: about ten minutes)"
   devcluster up --policy="${POLICY:-strict}"
   # The tests find out by this that they may restart the node and use its external clients.
