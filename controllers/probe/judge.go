@@ -132,7 +132,7 @@ func limited(text string) string {
 // isolated judges the walls.
 func (j judgement) isolated() verdict {
 	m, i := j.self(), j.index
-	made := verdict{condition: v1alpha1.ConditionIsolated}
+	made := verdict{condition: v1alpha1.ConditionIsolated, claims: []v1alpha1.Claim{strangers(m)}}
 	titles := map[role]string{roleApp: "App", roleDatabase: "Database", roleEdge: "Gate"}
 	for _, r := range partRoles {
 		var findings []finding
@@ -144,7 +144,7 @@ func (j judgement) isolated() verdict {
 	for at, r := range []role{roleDatabase, roleApp, roleEdge} {
 		made.claims = append(made.claims, j.ingress("IngressTo"+titles[r], m.parts(i)[at], r))
 	}
-	made.claims = append(made.claims, strangers(m), j.sourceRanges())
+	made.claims = append(made.claims, j.sourceRanges())
 	made.sumUp(j.notEnforced())
 	return made
 }
@@ -215,8 +215,12 @@ func joined(ranges []v1alpha1.CIDR) string {
 	return strings.Join(texts, ", ")
 }
 
-// notEnforced reports whether every role of the instance reached the canary: then there are no walls at all.
+// notEnforced reports whether every role of the instance reached the canary: then there are no walls at all, unless a
+// stranger's object has opened them.
 func (j judgement) notEnforced() bool {
+	if len(j.self().foreign) > 0 {
+		return false
+	}
 	canary := j.world.targets()[0]
 	for _, r := range partRoles {
 		if !j.cell(source{j.index, r}, canary).open {

@@ -94,8 +94,8 @@ func TestWallsThatStandAreProven(t *testing.T) {
 			t.Errorf("%s: %s", c.Name, c.Message)
 		}
 	}
-	if !strings.Contains(v.claims[0].Message, "not proven: the cloud's metadata service (it answered nobody") {
-		t.Errorf("what nobody reaches is not proven: %s", v.claims[0].Message)
+	if !strings.Contains(v.claims[1].Message, "not proven: the cloud's metadata service (it answered nobody") {
+		t.Errorf("what nobody reaches is not proven: %s", v.claims[1].Message)
 	}
 }
 
@@ -131,6 +131,8 @@ func TestAClusterWithoutWallsIsCalledByItsName(t *testing.T) {
 		}
 	}
 	expect(t, judged(members, seen).isolated(), metav1.ConditionFalse, v1alpha1.ReasonNotEnforced, "enforces no NetworkPolicy")
+	members[0].foreign = []string{"NetworkPolicy/allow-all"}
+	expect(t, judged(members, seen).isolated(), metav1.ConditionFalse, v1alpha1.ReasonWallOpen, "NetworkPolicy/allow-all")
 }
 
 // A denial without a success to the same target is no proof.
