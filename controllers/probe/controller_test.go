@@ -202,6 +202,21 @@ func TestARoundProvesATenantAndLeavesNothingBehind(t *testing.T) {
 	s.Expect(s.requests.Seen(testenv.Request.IsWrite)).To(BeEmpty(), "between two proofs nothing is written, also not after a restart")
 }
 
+func TestARoundCostsSevenWritesForEachTenant(t *testing.T) {
+	s := newStage(t, "tenth")
+	s.round() // the first one also brings the conditions
+	s.pass()
+	s.clock.SetTime(s.clock.Now().Add(10 * time.Minute))
+	s.requests.Reset()
+	s.round()
+	members := map[string]bool{}
+	for _, request := range s.requests.Seen(func(r testenv.Request) bool { return r.Method == "POST" && strings.HasSuffix(r.Path, "/pods") }) {
+		members[request.Path] = true
+	}
+	writes := s.requests.Seen(testenv.Request.IsWrite)
+	s.Expect(writes).To(HaveLen(7*len(members)), "three pods made, three removed, one status: %v", writes)
+}
+
 func TestTwoTenantsShareARound(t *testing.T) {
 	s := newStage(t, "second")
 	s.make("third")
