@@ -5,6 +5,8 @@ package render_test
 import (
 	"errors"
 	"math/rand/v2"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,7 +38,7 @@ var nasty = []string{
 }
 
 func FuzzHostnamesAddNothingToTheGate(f *testing.F) {
-	for _, seed := range nasty {
+	for _, seed := range slices.Concat(nasty, hostile) {
 		f.Add(seed)
 	}
 	f.Fuzz(checkHostname)
@@ -56,7 +58,7 @@ func checkHostname(t *testing.T, name string) {
 }
 
 func FuzzTenantNamesAddNothingToTheGate(f *testing.F) {
-	for _, seed := range append(nasty, "acme", "a-b", strings.Repeat("x", 57)) {
+	for _, seed := range slices.Concat(nasty, hostile, []string{"acme", "a-b", strings.Repeat("x", 57)}) {
 		f.Add(seed)
 	}
 	f.Fuzz(checkTenantName)
@@ -81,6 +83,10 @@ func FuzzParametersAddOneLineToPostgreSQL(f *testing.F) {
 	for _, seed := range [][2]string{{"work_mem", "8MB"}, {"work_mem", "8MB'\narchive_mode = 'on"}, {"work_mem", `\`}, {"work_mem", "''"},
 		{"work_mem\nfsync", "off"}, {"include", "/etc/passwd"}, {"work_mem", " "}, {"work_mem", "#"}, {"a = b", "c"}, {"", ""}, {"timezone", "Europe/Vienna"}} {
 		f.Add(seed[0], seed[1])
+	}
+	for _, seed := range hostile {
+		f.Add("work_mem", seed)
+		f.Add(seed, "8MB")
 	}
 	f.Fuzz(checkParameter)
 }
@@ -108,6 +114,10 @@ func FuzzIdentifiersStayInTheirPlace(f *testing.F) {
 	for _, seed := range [][2]string{{"app", "app"}, {`app" "postgres`, "app"}, {"app", "all\nhost all all all trust"}, {"+app", "@file"}, {"/re", "app"}, {"a,b", "c"}, {"", "x"}} {
 		f.Add(seed[0], seed[1])
 	}
+	for _, seed := range hostile {
+		f.Add("app", seed)
+		f.Add(seed, "app")
+	}
 	f.Fuzz(checkIdentifiers)
 }
 
@@ -130,7 +140,7 @@ func checkIdentifiers(t *testing.T, database, user string) {
 }
 
 func FuzzPlainVariablesAreNeverExpanded(f *testing.F) {
-	for _, seed := range append(nasty, "$(PATH)", "$$(PATH)", "Acme & Sons") {
+	for _, seed := range slices.Concat(nasty, hostile, []string{"$(PATH)", "$$(PATH)", "Acme & Sons"}) {
 		f.Add(seed)
 	}
 	f.Fuzz(checkPlain)
@@ -152,6 +162,56 @@ func checkPlain(t *testing.T, text string) {
 	}
 }
 
+func FuzzNetworksStayNetworks(f *testing.F) {
+	for _, seed := range [][2]string{{"198.51.100.0/24", "198.51.100.128/25"}, {"0.0.0.0/0", "10.0.0.0/8"}, {"198.51.100.7/24", "::/0"}, {"198.51.100.0/24\n0.0.0.0/0", ""},
+		{"198.51.100.0/024", "1.2.3.4"}, {"::ffff:198.51.100.0/120", "%eth0"}, {"198.51.100.0/24 # all", "!198.51.100.0/24"}, {"0x7f.0.0.0/8", "-"}} {
+		f.Add(seed[0], seed[1])
+	}
+	f.Fuzz(checkNetworks)
+}
+
+func checkNetworks(t *testing.T, allowed, denied string) {
+	t.Helper()
+	in := miniflux()
+	usual := directives(haproxyConf(t, in))
+	in.Tenant.Spec.Network = v1alpha1.TenantNetwork{Access: v1alpha1.AccessRestricted,
+		AllowedRanges: []v1alpha1.CIDR{v1alpha1.CIDR(allowed)}, DeniedRanges: []v1alpha1.CIDR{v1alpha1.CIDR(denied)}}
+	objects, revision, ok := accepted(t, in)
+	if !ok {
+		return
+	}
+	equal(t, "directives of haproxy.cfg", directives(revisionFile(t, revision, meta.KeyHAProxyConf)), usual)
+	lists := configMapNamed(objects, meta.EdgeListsConfigMap).Data
+	for key, text := range map[string]string{meta.KeyAllowedList: allowed, meta.KeyDeniedList: denied} {
+		equal(t, "networks in "+key, entries(lists[key]), []string{text})
+		if network, err := netip.ParsePrefix(text); err != nil || network.Masked().String() != text || !network.Addr().Is4() {
+			t.Errorf("%s takes %q", key, text)
+		}
+	}
+}
+
+func FuzzVariablesNeverReadSecretsOfFreehold(f *testing.F) {
+	for _, seed := range []string{"pocket", "freehold-ca", "freehold-", "Freehold-ca", " freehold-ca", "freehold-database\x00", "./freehold-ca", "freehold_ca"} {
+		f.Add(seed)
+	}
+	f.Fuzz(checkSecret)
+}
+
+func checkSecret(t *testing.T, name string) {
+	t.Helper()
+	in := miniflux()
+	in.Class.Spec.App.Env = append(in.Class.Spec.App.Env, v1alpha1.EnvVar{Name: "X",
+		SecretKeyRef: &v1alpha1.SecretKeyReference{SecretReference: v1alpha1.SecretReference{Name: name}, Key: "key"}})
+	_, revision, ok := accepted(t, in)
+	if !ok {
+		return
+	}
+	if strings.HasPrefix(name, "freehold-") {
+		t.Errorf("a variable may read Secret %q", name)
+	}
+	checkPod(t, name, revision)
+}
+
 // Fuzzing proper is `go test -fuzz`; this draws strings that are often nearly valid on every run of the tests.
 func TestRandomStringsOfUsersStayInTheirPlace(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
@@ -169,5 +229,7 @@ func TestRandomStringsOfUsersStayInTheirPlace(t *testing.T) {
 		checkParameter(t, draw(), draw())
 		checkIdentifiers(t, draw(), draw())
 		checkPlain(t, draw())
+		checkNetworks(t, draw(), draw())
+		checkSecret(t, draw())
 	}
 }
