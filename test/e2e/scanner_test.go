@@ -83,7 +83,9 @@ var _ = Describe("The gate in the eyes of a scanner that is not ours", Ordered, 
 		Eventually(func() string { pending = customer.tenant(ctx).Status.Revision.PendingHash; return pending }).WithContext(ctx).ShouldNot(BeEmpty())
 		run(ctx, "kubectl", "annotate", "tenant", customer.name, "--overwrite", v1alpha1.AnnotationApproveUpdate+"="+pending)
 		Eventually(func() []string { return customer.scanned(ctx).enabled() }).WithContext(ctx).Should(ConsistOf("tls1.3"))
-		Eventually(func() string { return customer.claims(ctx, v1alpha1.ConditionEncryptedInTransit)["ClientToGate"].Message }).WithContext(ctx).
+		Eventually(func() string {
+			return customer.claims(ctx, v1alpha1.ConditionEncryptedInTransit)["ClientToGate"].Message
+		}).WithContext(ctx).
 			Should(ContainSubstring("lowest accepted TLS 1.3"), "the proof should see the same")
 	}, SpecTimeout(limit))
 })

@@ -223,7 +223,9 @@ var _ = Describe("A customer on a cluster that enforces nothing", Ordered, Label
 		run(ctx, "kubectl", "annotate", "tenant", customer.name, "--overwrite", v1alpha1.AnnotationApproveUpdate+"="+pending)
 		customer.available(ctx).answers(ctx)
 		customer.becomes(ctx, v1alpha1.ConditionIsolated, "False NotEnforced")
-		Eventually(func() string { return string(customer.claims(ctx, v1alpha1.ConditionIsolated)["IngressToDatabase"].Status) }).WithContext(ctx).Should(Equal("False"))
+		Eventually(func() string {
+			return string(customer.claims(ctx, v1alpha1.ConditionIsolated)["IngressToDatabase"].Status)
+		}).WithContext(ctx).Should(Equal("False"))
 		Expect(strings.TrimSpace(run(ctx, "kubectl", "logs", "-n", customer.namespace, "db-0", "-c", "wait-for-walls"))).To(ContainSubstring("starting all the same"))
 	}, SpecTimeout(limit))
 })

@@ -19,7 +19,7 @@ import (
 
 // quick is a Dialer for servers on this machine.
 func quick() Dialer {
-	return Dialer{Timeout: 5 * time.Second, Limit: 50 * time.Millisecond, Pause: time.Millisecond}
+	return Dialer{Timeout: 5 * time.Second, Limit: 50 * time.Millisecond, Pause: time.Millisecond}.withDefaults()
 }
 
 func listen(t *testing.T, serve func(net.Conn)) string {

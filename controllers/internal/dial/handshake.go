@@ -145,7 +145,7 @@ func (d Dialer) plainHTTP(ctx context.Context, a Attempt) (bool, error) {
 	request.Host = a.ServerName
 	answer, err := new(http.Transport).RoundTrip(request)
 	if err != nil {
-		return false, nil //nolint:nilerr // No answer is the answer that is hoped for.
+		return false, nil // No answer is the answer that is hoped for.
 	}
 	return answer.StatusCode < http.StatusBadRequest, answer.Body.Close()
 }
@@ -190,7 +190,7 @@ func (d Dialer) plainPostgres(ctx context.Context, a Attempt) (bool, error) {
 		return false, fmt.Errorf("connecting without TLS: %s", result)
 	}
 	defer func() { _ = conn.Close() }()
-	if err := conn.SetDeadline(time.Now().Add(2 * d.Timeout)); err != nil {
+	if err := conn.SetDeadline(d.Clock.Now().Add(2 * d.Timeout)); err != nil {
 		return false, err
 	}
 	body := "user\x00" + a.User + "\x00database\x00" + a.Database + "\x00\x00"

@@ -7,9 +7,9 @@ const (
 	PortCanary = 9444
 	// CanaryService is the headless Service of the canary in the operator's namespace.
 	CanaryService = "freehold-canary"
-	// ContainerProbe is the one container of a pod that makes the attempts of a proof, ContainerWalls the first init
-	// container of every pod of an instance.
+	// ContainerProbe is the one container of a pod that makes the attempts of a proof.
 	ContainerProbe = "probe"
+	// ContainerWalls is the first init container of every pod of an instance.
 	ContainerWalls = "wait-for-walls"
 	// TerminationLog is where a container leaves its last words for the kubelet.
 	TerminationLog = "/dev/termination-log"

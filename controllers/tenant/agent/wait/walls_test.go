@@ -27,7 +27,7 @@ func forbidden(t *testing.T) (net.Listener, func()) {
 }
 
 func TestAPodWaitsUntilItsWallsStand(t *testing.T) {
-	listener, close := forbidden(t)
+	listener, shut := forbidden(t)
 	clock := clocktesting.NewFakeClock(time.Unix(0, 0))
 	done := make(chan error, 1)
 	go func() {
@@ -46,7 +46,7 @@ func TestAPodWaitsUntilItsWallsStand(t *testing.T) {
 		t.Fatalf("it went on without walls: %v", err)
 	default:
 	}
-	close()
+	shut()
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
