@@ -36,7 +36,7 @@ PATH=$tools:$PATH
 
 # On careless networks only what is about walls is told; without walls, only what is said then.
 case ${POLICY:-strict} in
-  strict) fitting='!no-walls' ;;
+  strict) fitting='!no-walls && !bench' ;;
   weak) fitting=walls ;;
   none) fitting=no-walls ;;
 esac

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -85,6 +86,53 @@ func (c *customer) held(ctx context.Context, who visitor) <-chan time.Time {
 	return ended
 }
 
+// lockdownTimes are how long the parts of a lockdown took, from the moment that it was ordered, or lifted.
+type lockdownTimes struct{ cut, refused, proven, open time.Duration }
+
+func (t lockdownTimes) String() string {
+	return fmt.Sprintf("an open connection was cut after %s, new ones were refused after %s, that was proven after %s; open again after %s",
+		t.cut.Round(time.Millisecond), t.refused.Round(time.Millisecond), t.proven.Round(time.Millisecond), t.open.Round(time.Millisecond))
+}
+
+// lockdown orders one, waits until it is proven, and lifts it.
+func (c *customer) lockdown(ctx context.Context) lockdownTimes {
+	GinkgoHelper()
+	var took lockdownTimes
+	ended := c.held(ctx, c10)
+	began := time.Now()
+	c.patch(ctx, `{"spec":{"lockdown":true}}`)
+	Eventually(func() error { return c.handshake(ctx, c10) }).WithContext(ctx).WithTimeout(prompt).WithPolling(100*time.Millisecond).
+		Should(HaveOccurred(), "nobody should get in any more")
+	took.refused = time.Since(began)
+	var cut time.Time
+	Eventually(ended).WithContext(ctx).WithTimeout(prompt).Should(Receive(&cut), "a connection that is open should be cut")
+	took.cut = cut.Sub(began)
+	c.becomes(ctx, v1alpha1.ConditionLockedDown, "True Proven", "each of")
+	took.proven = time.Since(began)
+	Expect(c.handshake(ctx, c10)).NotTo(Succeed(), "what is said to be closed should be")
+
+	began = time.Now()
+	c.patch(ctx, `{"spec":{"lockdown":false}}`)
+	Eventually(func() error { return c.handshake(ctx, c10) }).WithContext(ctx).WithTimeout(prompt).WithPolling(100*time.Millisecond).Should(Succeed())
+	took.open = time.Since(began)
+	c.answers(ctx)
+	Eventually(func() string { return c.poll(ctx, v1alpha1.ConditionLockedDown)() }).WithContext(ctx).ShouldNot(HavePrefix("LockedDown=True"))
+	return took
+}
+
+// handshake is a TLS handshake with the gate, from outside.
+func (c *customer) handshake(ctx context.Context, who visitor) error {
+	raw, err := who.dial(ctx, "tcp", net.JoinHostPort(c.address(ctx), "443"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = raw.Close() }()
+	if err := raw.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
+		return err
+	}
+	return tls.Client(raw, &tls.Config{RootCAs: c.authority(ctx), ServerName: c.host, MinVersion: tls.VersionTLS12}).HandshakeContext(ctx)
+}
+
 var _ = Describe("The walls around a customer", Ordered, Label("walls"), func() {
 	customer, neighbour := named("walled"), named("next-door")
 
@@ -152,34 +200,12 @@ spec: {podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{}], egress: [
 	It("close at once in a lockdown, also for whom is in already; all else goes on, and they open again as fast", func(ctx SpecContext) {
 		needLocalCluster()
 		pods := customer.lives(ctx)
-		ended := customer.held(ctx, c10)
-		began := time.Now()
-		customer.patch(ctx, `{"spec":{"lockdown":true}}`)
-		var cut time.Time
-		Eventually(ended).WithContext(ctx).WithTimeout(prompt).Should(Receive(&cut), "a connection that is open should be cut")
-		Eventually(func() error {
-			conn, err := c10.dial(ctx, "tcp", net.JoinHostPort(customer.address(ctx), "443"))
-			if err == nil {
-				_ = conn.SetDeadline(time.Now().Add(time.Second))
-				err = tls.Client(conn, &tls.Config{ServerName: customer.host, InsecureSkipVerify: true}).HandshakeContext(ctx)
-				_ = conn.Close()
-			}
-			return err
-		}).WithContext(ctx).WithTimeout(prompt).Should(HaveOccurred(), "nobody should get in any more")
-		shut := time.Now()
-		customer.becomes(ctx, v1alpha1.ConditionLockedDown, "True Proven", "each of")
-		proven := time.Now()
+		took := customer.lockdown(ctx)
 		Expect(customer.lives(ctx)).To(Equal(pods), "everything else should keep running")
 		neighbour.answers(ctx)
-
-		opening := time.Now()
-		customer.patch(ctx, `{"spec":{"lockdown":false}}`)
-		customer.answers(ctx)
-		open := time.Now()
-		Eventually(func() string { return customer.poll(ctx, v1alpha1.ConditionLockedDown)() }).WithContext(ctx).ShouldNot(HavePrefix("LockedDown=True"))
-		AddReportEntry("lockdown", fmt.Sprintf("an open connection was cut after %s, new ones were refused after %s, proven after %s; open again after %s",
-			cut.Sub(began).Round(time.Millisecond), shut.Sub(began).Round(time.Millisecond), proven.Sub(began).Round(time.Millisecond), open.Sub(opening).Round(time.Millisecond)))
-		Expect(cut.Sub(began)).To(BeNumerically("<", 10*time.Second), "a lockdown should take less than ten seconds")
+		AddReportEntry("lockdown", took.String())
+		Expect(took.cut).To(BeNumerically("<", 10*time.Second), "an open connection should be cut within ten seconds")
+		Expect(took.refused).To(BeNumerically("<", 10*time.Second), "new connections should be refused within ten seconds")
 	}, SpecTimeout(limit))
 
 	It("say whose word the encryption at rest is", func(ctx SpecContext) {
@@ -228,4 +254,31 @@ var _ = Describe("A customer on a cluster that enforces nothing", Ordered, Label
 		}).WithContext(ctx).Should(Equal("False"))
 		Expect(strings.TrimSpace(run(ctx, "kubectl", "logs", "-n", customer.namespace, "db-0", "-c", "wait-for-walls"))).To(ContainSubstring("starting all the same"))
 	}, SpecTimeout(limit))
+})
+
+var _ = Describe("Lockdowns, again and again", Label("bench"), func() {
+	customer := named("often-locked")
+
+	It("take some seconds", func(ctx SpecContext) {
+		needLocalCluster()
+		customer.order(ctx).available(ctx).answers(ctx)
+		var all []lockdownTimes
+		for i := range 20 {
+			all = append(all, customer.lockdown(ctx))
+			By(fmt.Sprintf("%d: %s", i+1, all[i]))
+		}
+		for name, part := range map[string]func(lockdownTimes) time.Duration{
+			"cut":     func(t lockdownTimes) time.Duration { return t.cut },
+			"refused": func(t lockdownTimes) time.Duration { return t.refused },
+			"proven":  func(t lockdownTimes) time.Duration { return t.proven },
+			"open":    func(t lockdownTimes) time.Duration { return t.open },
+		} {
+			var times []time.Duration
+			for _, t := range all {
+				times = append(times, part(t))
+			}
+			slices.Sort(times)
+			By(fmt.Sprintf("%s: median %s, longest of %d %s", name, times[len(times)/2].Round(time.Millisecond), len(times), times[len(times)-1].Round(time.Millisecond)))
+		}
+	}, SpecTimeout(2*limit))
 })
