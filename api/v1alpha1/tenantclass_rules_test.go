@@ -328,6 +328,65 @@ func TestClassLoadBalancer(t *testing.T) {
 	})
 }
 
+func TestClassClientAddress(t *testing.T) {
+	const (
+		proxies = "clientAddress ProxyProtocol needs the load balancer's own networks in proxyRanges: only what comes from there is believed"
+		meaning = "proxyRanges only has a meaning with clientAddress ProxyProtocol; set clientAddress or remove proxyRanges"
+		wide    = "proxyRanges are the load balancer's own networks, of prefix length 8 or longer: whoever connects from there may claim any client address"
+	)
+	created(t, class, []row{
+		{"preserved", "spec.loadBalancer", "{clientAddress: Preserved}", ""},
+		{"by the PROXY protocol", "spec.loadBalancer", "{clientAddress: ProxyProtocol, proxyRanges: [10.90.0.0/28, 192.0.2.7/32]}", ""},
+		{"by another protocol", "spec.loadBalancer", "{clientAddress: Forwarded}", "Unsupported value"},
+		{"by the PROXY protocol of nobody", "spec.loadBalancer", "{clientAddress: ProxyProtocol}", proxies},
+		{"by the PROXY protocol of an empty list", "spec.loadBalancer", "{clientAddress: ProxyProtocol, proxyRanges: []}", proxies},
+		{"preserved, with proxies", "spec.loadBalancer", "{clientAddress: Preserved, proxyRanges: [10.90.0.0/28]}", meaning},
+		{"by default, with proxies", "spec.loadBalancer", "{proxyRanges: [10.90.0.0/28]}", meaning},
+		{"by the PROXY protocol of everyone", "spec.loadBalancer", "{clientAddress: ProxyProtocol, proxyRanges: [0.0.0.0/0]}", wide},
+		{"by the PROXY protocol of a wide network", "spec.loadBalancer", "{clientAddress: ProxyProtocol, proxyRanges: [10.0.0.0/7]}", wide},
+		{"by the PROXY protocol of the widest that may be", "spec.loadBalancer", "{clientAddress: ProxyProtocol, proxyRanges: [10.0.0.0/8]}", ""},
+		{"by the PROXY protocol of host bits", "spec.loadBalancer", "{clientAddress: ProxyProtocol, proxyRanges: [10.90.0.1/28]}", hostBits},
+		{"with health checks", "spec.loadBalancer", "{healthCheckSourceRanges: [192.0.2.0/24]}", ""},
+		{"with health checks from a name", "spec.loadBalancer", "{healthCheckSourceRanges: [checker]}", cidrMessage},
+	})
+}
+
+func TestClassLogins(t *testing.T) {
+	const (
+		path = "must be a path such as /login, or /auth/* for everything below one: letters, digits and . _ ~ @ : + -, without a slash at the end"
+		dots = "may not have . or .. as a part: the gate takes them out of what clients ask for"
+		less = "blockSeconds must be at least periodSeconds: otherwise what was counted before a block would block again after it"
+	)
+	rows := []row{
+		{"without paths", "spec.edge.logins", "{maxFailures: 5}", "spec.edge.logins.paths: Required value"},
+		{"with no paths", "spec.edge.logins", "{paths: []}", "should have at least 1 items"},
+		{"with a path twice", "spec.edge.logins", "{paths: [/login, /login]}", "Duplicate value"},
+		{"with statuses", "spec.edge.logins", "{paths: [/login], failureStatuses: [200, 401]}", ""},
+		{"with a status that is none", "spec.edge.logins", "{paths: [/login], failureStatuses: [99]}", "should be greater than or equal to 200"},
+		{"with a status above all", "spec.edge.logins", "{paths: [/login], failureStatuses: [600]}", "should be less than or equal to 599"},
+		{"with no statuses", "spec.edge.logins", "{paths: [/login], failureStatuses: []}", "should have at least 1 items"},
+		{"without failures", "spec.edge.logins", "{paths: [/login], maxFailures: 0}", "should be greater than or equal to 1"},
+		{"with many requests", "spec.edge.logins", "{paths: [/login], maxRequests: 100001}", "should be less than or equal to 100000"},
+		{"in a short period", "spec.edge.logins", "{paths: [/login], periodSeconds: 9}", "should be greater than or equal to 10"},
+		{"blocked for two days", "spec.edge.logins", "{paths: [/login], blockSeconds: 172800}", "should be less than or equal to 86400"},
+		{"blocked shorter than counted", "spec.edge.logins", "{paths: [/login], periodSeconds: 700}", less},
+		{"blocked as long as counted", "spec.edge.logins", "{paths: [/login], periodSeconds: 700, blockSeconds: 700}", ""},
+	}
+	for value, refused := range map[string]string{
+		"/login": "", "/": "", "/*": "", "/auth/*": "", "/api/v1/sessions": "", "/.well-known/x": "", "/a.b_c~d@e:f+g-h": "",
+		"login": path, "/login/": path, "//login": path, "/log in": path, "/login#x": path, "/login?x=1": path, "/log*": path, "/*/x": path, "/a/**": path,
+		"/%2e": path, `/lo"gin`: path, "/lo'gin": path, "/$x": path, `/a\b`: path, "/a\nb": path, "/ä": path, "/{x}": path, "/a;b": path,
+		"/a/../b": dots, "/./a": dots, "/..": dots,
+		"/" + strings.Repeat("a", 255): "may not be more than 255 bytes",
+	} {
+		rows = append(rows, row{fmt.Sprintf("at %.20q", value), "spec.edge.logins", fmt.Sprintf("{paths: [%q]}", value), refused})
+	}
+	created(t, class, rows)
+	expect(t, stored(t, strings.Replace(class, "spec:", "spec:\n  edge: {logins: {paths: [/login]}}", 1)), map[string]any{
+		"edge.logins.maxFailures": 10, "edge.logins.maxRequests": 60, "edge.logins.periodSeconds": 60, "edge.logins.blockSeconds": 600,
+	})
+}
+
 func TestClassEgress(t *testing.T) {
 	created(t, class, []row{
 		{"to a network", "spec.allowedEgress", "[{cidr: 198.51.100.0/24, ports: [443, 465]}]", ""},

@@ -364,6 +364,70 @@ type ClassDatabase struct {
 	Scheduling Scheduling `json:"scheduling,omitzero"`
 }
 
+// LoginPath is a path of the application under which clients log in: exact, such as /login, or everything below one,
+// such as /auth/*. A slash at the end, double slashes, percent-encoding and capital letters make no difference to what
+// it matches.
+//
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=255
+// +kubebuilder:validation:XValidation:rule=`self.matches(r'^(/[A-Za-z0-9._~@:+-]+)+(/[*])?$') || self == '/' || self == '/*'`,message="must be a path such as /login, or /auth/* for everything below one: letters, digits and . _ ~ @ : + -, without a slash at the end"
+// +kubebuilder:validation:XValidation:rule="!self.split('/').exists(s, s == '.' || s == '..')",message="may not have . or .. as a part: the gate takes them out of what clients ask for"
+type LoginPath string
+
+// ClassLogins limits how often a client may try to log in. Each of the gate's replicas counts for itself.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.blockSeconds) || !has(self.periodSeconds) || self.blockSeconds >= self.periodSeconds",message="blockSeconds must be at least periodSeconds: otherwise what was counted before a block would block again after it"
+type ClassLogins struct {
+	// paths under which clients log in.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	Paths []LoginPath `json:"paths,omitempty"`
+
+	// failureStatuses are the HTTP statuses by which the application says that a login failed. Where it answers a
+	// wrong password with the same status as a right one, only maxRequests counts. Default: 401 and 403.
+	// +optional
+	// +listType=set
+	// +kubebuilder:default={401,403}
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:Minimum=200
+	// +kubebuilder:validation:items:Maximum=599
+	FailureStatuses []int32 `json:"failureStatuses,omitempty"`
+
+	// maxFailures is how many failed logins a client may have within periodSeconds; with the last of them it is
+	// blocked. Default: 10.
+	// +optional
+	// +kubebuilder:default=10
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000
+	MaxFailures int32 `json:"maxFailures,omitempty"`
+
+	// maxRequests is how many requests to paths a client may make within periodSeconds, failed or not; the next
+	// one blocks it. Clients behind one address count as one. Default: 60.
+	// +optional
+	// +kubebuilder:default=60
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000
+	MaxRequests int32 `json:"maxRequests,omitempty"`
+
+	// periodSeconds is the period that maxFailures and maxRequests count in; in seconds. Default: 60.
+	// +optional
+	// +kubebuilder:default=60
+	// +kubebuilder:validation:Minimum=10
+	// +kubebuilder:validation:Maximum=3600
+	PeriodSeconds int32 `json:"periodSeconds,omitempty"`
+
+	// blockSeconds is how long a client is refused at paths, with status 429; in seconds. Asking meanwhile does
+	// not make it longer. Everything else is still served. Default: 600.
+	// +optional
+	// +kubebuilder:default=600
+	// +kubebuilder:validation:Minimum=10
+	// +kubebuilder:validation:Maximum=86400
+	BlockSeconds int32 `json:"blockSeconds,omitempty"`
+}
+
 // ClassEdge is the gate in front of each tenant's application.
 type ClassEdge struct {
 	// image of the gate. Default: the one that this version of the operator was released with.
@@ -400,6 +464,10 @@ type ClassEdge struct {
 	// +kubebuilder:validation:Maximum=3600
 	MaxRequestSeconds int32 `json:"maxRequestSeconds,omitempty"`
 
+	// logins limits how often a client may try to log in. Default: no limit.
+	// +optional
+	Logins *ClassLogins `json:"logins,omitempty"`
+
 	// compute limits the gate's container. Default: 500m and 128Mi.
 	// +optional
 	// +kubebuilder:default={cpu: "500m", memory: "128Mi"}
@@ -410,7 +478,25 @@ type ClassEdge struct {
 	Scheduling Scheduling `json:"scheduling,omitzero"`
 }
 
+// ClientAddressMode says how the gate learns the address of a client.
+//
+// +kubebuilder:validation:Enum=Preserved;ProxyProtocol
+type ClientAddressMode string
+
+// The ways in which a load balancer hands over the address of a client.
+const (
+	// ClientAddressPreserved is a load balancer that leaves the client's address in the packets.
+	ClientAddressPreserved ClientAddressMode = "Preserved"
+	// ClientAddressProxyProtocol is a load balancer that connects by itself and says first for whom
+	// (https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt, version 1 or 2).
+	ClientAddressProxyProtocol ClientAddressMode = "ProxyProtocol"
+)
+
 // ClassLoadBalancer says how a tenant's Service of type LoadBalancer is made.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.clientAddress) || self.clientAddress != 'ProxyProtocol' || has(self.proxyRanges) && size(self.proxyRanges) > 0",message="clientAddress ProxyProtocol needs the load balancer's own networks in proxyRanges: only what comes from there is believed"
+// +kubebuilder:validation:XValidation:rule="has(self.clientAddress) && self.clientAddress == 'ProxyProtocol' || !has(self.proxyRanges) || size(self.proxyRanges) == 0",message="proxyRanges only has a meaning with clientAddress ProxyProtocol; set clientAddress or remove proxyRanges"
+// +kubebuilder:validation:XValidation:rule="!has(self.proxyRanges) || self.proxyRanges.all(r, !isCIDR(r) || cidr(r).prefixLength() >= 8)",message="proxyRanges are the load balancer's own networks, of prefix length 8 or longer: whoever connects from there may claim any client address"
 type ClassLoadBalancer struct {
 	// class is the Service's loadBalancerClass. Default: the cluster's default implementation. It cannot
 	// change on Services that exist, so it cannot change here.
@@ -440,6 +526,31 @@ type ClassLoadBalancer struct {
 	// nothing of the tenant's walls, but they are open doors beside 443. Default: false.
 	// +optional
 	AllocateNodePorts bool `json:"allocateNodePorts,omitempty"` //nolint:kubeapilinter // Unset and false mean the same.
+
+	// clientAddress is how the gate learns a client's address: Preserved (the default), where it is the sender of
+	// the packets, or ProxyProtocol, where the load balancer says it. With ProxyProtocol only the gate knows the
+	// client: it alone enforces a Tenant's allowed and denied networks, and the walls let nothing but the load
+	// balancer through. Switch the load balancer over (by annotations) in the same edit: until both agree nobody
+	// gets in.
+	// +optional
+	// +kubebuilder:default=Preserved
+	ClientAddress ClientAddressMode `json:"clientAddress,omitempty"`
+
+	// proxyRanges are the networks from which the load balancer connects, with clientAddress ProxyProtocol. What
+	// they say about the client is believed; who else connects is turned away.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	ProxyRanges []CIDR `json:"proxyRanges,omitempty"`
+
+	// healthCheckSourceRanges are networks from which the load balancer checks the gate's health, where it does so
+	// from others than clients: they may connect unless the gate is closed. At the gate they are clients like any
+	// other, which is enough for a check that only connects (TCP); one that asks for a page needs a Tenant whose
+	// network admits it.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	HealthCheckSourceRanges []CIDR `json:"healthCheckSourceRanges,omitempty"`
 }
 
 // EgressRule is a network that the application may connect to.

@@ -91,6 +91,7 @@ func (r *Reconciler) converge(ctx context.Context, s *scope) error {
 		r.walls,
 		r.secrets,
 		r.live,
+		r.hurry,
 		r.revise,
 		r.workloads,
 		r.tidy,
@@ -197,7 +198,7 @@ func flattenAll(errs []error) []error {
 // comeBack is when to look again although nothing watched changes: 0 if never.
 func (r *Reconciler) comeBack(s *scope, end outcome) time.Duration {
 	var after time.Duration
-	for _, candidate := range []time.Duration{stallRetry(end.stalled), waitRetry(end.waiting), r.nextLook(s)} {
+	for _, candidate := range []time.Duration{stallRetry(end.stalled), waitRetry(end.waiting), r.nextLook(s), s.hurryAgain} {
 		if candidate > 0 && (after == 0 || candidate < after) {
 			after = candidate
 		}

@@ -51,6 +51,7 @@ func (r *Reconciler) renderInputs(s *scope) render.Inputs {
 		Claims:      maps.Clone(s.observed.claims),
 		Gate:        s.observed.services[meta.EdgeService],
 	}
+	inputs.ListsHurried = listsHurried(s.observed)
 	if live := s.observed.configMaps[meta.TrustConfigMap]; live != nil {
 		inputs.TrustBundle, inputs.SecretsHash = live.Data[meta.KeyCACert], live.Annotations[meta.AnnotationSecretsHash]
 	}

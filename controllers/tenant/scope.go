@@ -75,6 +75,8 @@ type scope struct {
 	written []string
 	// rolling is true if a workload was changed: what the cache says of its rollout is old. Filled by workloads.
 	rolling bool
+	// hurryAgain is when the gate's pods are to be told of their lists once more; 0 if they were told. Filled by hurry.
+	hurryAgain time.Duration
 	// pending are things on which convergence still waits. Filled by any step.
 	pending []string
 	// problems are failures that did not stop the pass. Filled by any step.

@@ -32,6 +32,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.ClassEdgeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ClassLoadBalancer"):
 		return &apiv1alpha1.ClassLoadBalancerApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ClassLogins"):
+		return &apiv1alpha1.ClassLoginsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ClassReference"):
 		return &apiv1alpha1.ClassReferenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ClassTLS"):

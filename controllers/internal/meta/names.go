@@ -90,6 +90,14 @@ const (
 	// KeyProbeList holds who may come in at PortEdgeProbe: everyone that the walls let through, or, under
 	// lockdown, nobody.
 	KeyProbeList = "probe.lst"
+	// KeyProxiesList holds the load balancer's networks whose word about the client is believed, KeyDirectList who
+	// may connect without one: everyone, or, where a load balancer speaks for its clients, nobody.
+	KeyProxiesList = "proxies.lst"
+	KeyDirectList  = "direct.lst"
+	// KeyLoginsList and KeyLoginPrefixesList, beside HAProxy's configuration, hold the paths under which clients
+	// log in.
+	KeyLoginsList        = "logins.lst"
+	KeyLoginPrefixesList = "login-prefixes.lst"
 
 	KeyPostgreSQLConf = "postgresql.conf"
 	KeyHBAConf        = "pg_hba.conf"
@@ -131,8 +139,18 @@ const (
 	PortEdgeProbe = 8444
 	// PortEdgeHealth serves the gate's own health (/healthz); only the kubelet reaches it.
 	PortEdgeHealth = 8404
+	// PortEdgePeers, on the loopback device only, is where HAProxy hands its tables over when it is reloaded.
+	PortEdgePeers = 8405
 	// PortPublic is the only port of the load balancer.
 	PortPublic = 443
+)
+
+// The tables of HAProxy that outlive a reload.
+const (
+	// TableLogins counts logins by client; gpt0 of an entry is the time until which the client is blocked.
+	TableLogins = "gate/logins"
+	// TableRefused counts the requests that were refused because their client is blocked.
+	TableRefused = "gate/refused"
 )
 
 // Users inside the images, fixed by their package lists.
@@ -157,6 +175,10 @@ const (
 	AnnotationRevisionHash = "freehold.dev/revision-hash"
 	// AnnotationSecretsHash on the trust ConfigMap is the hash of what the Secrets were made from.
 	AnnotationSecretsHash = "freehold.dev/secrets-hash"
+	// AnnotationListsHash on the gate's pods makes the kubelet look at the gate's lists at once when it changes.
+	AnnotationListsHash = "freehold.dev/lists-hash"
+	// AnnotationListsHurried on the lists' ConfigMap says how far the gate's pods were told of its content.
+	AnnotationListsHurried = "freehold.dev/lists-hurried"
 )
 
 // Namespace is the name of a tenant's namespace.

@@ -4,6 +4,7 @@ package render
 
 import (
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -14,8 +15,8 @@ import (
 )
 
 // liveConfigMaps reach running pods without a restart.
-func liveConfigMaps(in Inputs) []*corev1ac.ConfigMapApplyConfiguration {
-	made := []*corev1ac.ConfigMapApplyConfiguration{instanceConfigMap(in), edgeListsConfigMap(in)}
+func liveConfigMaps(in Inputs, balancers balancers) []*corev1ac.ConfigMapApplyConfiguration {
+	made := []*corev1ac.ConfigMapApplyConfiguration{instanceConfigMap(in), edgeListsConfigMap(in, balancers)}
 	if in.TrustBundle != "" {
 		made = append(made, trustConfigMap(in))
 	}
@@ -47,15 +48,34 @@ func instanceConfigMap(in Inputs) *corev1ac.ConfigMapApplyConfiguration {
 }
 
 // edgeListsConfigMap are the lists that HAProxy reads beside its configuration: hostnames and client networks.
-func edgeListsConfigMap(in Inputs) *corev1ac.ConfigMapApplyConfiguration {
-	return corev1ac.ConfigMap(meta.EdgeListsConfigMap, namespaceOf(in)).
+func edgeListsConfigMap(in Inputs, balancers balancers) *corev1ac.ConfigMapApplyConfiguration {
+	made := corev1ac.ConfigMap(meta.EdgeListsConfigMap, namespaceOf(in)).
 		WithLabels(labels(in, meta.ComponentEdge)).
 		WithData(map[string]string{
 			meta.KeyHostsList:   list("hostnames that the gate answers for", hostnames(in)),
 			meta.KeyAllowedList: list("client networks that may connect", allowedList(in)),
 			meta.KeyDeniedList:  list("client networks that may not connect", cidrStrings(in.Tenant.Spec.Network.DeniedRanges)),
 			meta.KeyProbeList:   list("who may connect at the second door, of those that the walls let reach it", probeList(in)),
+			meta.KeyProxiesList: list("load balancers that say for whom they connect", prefixStrings(balancers.proxies)),
+			meta.KeyDirectList:  list("who may connect without a load balancer that says so", directList(in)),
 		})
+	return made.WithAnnotations(map[string]string{
+		meta.AnnotationListsHurried: or(in.ListsHurried, Hurried(made, HurryRounds)),
+	})
+}
+
+// HurryRounds is how often the gate's pods are told of new lists. The kubelet hears of pods and of ConfigMaps by ways
+// of their own: the first time it may look before it has the new lists.
+const HurryRounds = 2
+
+// Hurried is the mark that the gate's pods were told of the lists for the given time: a hash of their content, and
+// the round.
+func Hurried(lists *corev1ac.ConfigMapApplyConfiguration, round int) string {
+	raw, err := json.Marshal(lists.Data)
+	if err != nil {
+		panic(err) // A map of strings always encodes.
+	}
+	return fmt.Sprintf("%s-%d", contentHash(raw), round)
 }
 
 func allowedList(in Inputs) []string {

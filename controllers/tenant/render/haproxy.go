@@ -5,6 +5,7 @@ package render
 import (
 	_ "embed"
 	"fmt"
+	"maps"
 	"strings"
 	"text/template"
 
@@ -33,6 +34,8 @@ type haproxyValues struct {
 	HealthPort, PublicPort           int
 	HostsList, AllowedList           string
 	DeniedList, ProbeList            string
+	ProxiesList, DirectList          string
+	Logins                           *loginValues
 	AppHost                          string
 	AppPort                          int
 	AppTLS                           bool
@@ -40,7 +43,11 @@ type haproxyValues struct {
 
 // edgeConfigMap holds HAProxy's configuration.
 func edgeConfigMap(in Inputs) *corev1ac.ConfigMapApplyConfiguration {
-	return immutableConfigMap(in, meta.ComponentEdge, map[string]string{meta.KeyHAProxyConf: haproxyConf(in)})
+	data := map[string]string{meta.KeyHAProxyConf: haproxyConf(in)}
+	if logins := in.Class.Spec.Edge.Logins; logins != nil {
+		maps.Copy(data, loginLists(logins))
+	}
+	return immutableConfigMap(in, meta.ComponentEdge, data)
 }
 
 // healthConnections are kept free for the kubelet: a gate that is full is not broken.
@@ -82,6 +89,7 @@ func haproxyConf(in Inputs) string {
 		CertFile: meta.KeyTLSCert, KeyFile: meta.KeyTLSKey, CAFile: meta.TrustDir + "/" + meta.KeyCACert,
 		Port: meta.PortEdge, ProbePort: meta.PortEdgeProbe, HealthPort: meta.PortEdgeHealth, PublicPort: meta.PortPublic,
 		HostsList: meta.KeyHostsList, AllowedList: meta.KeyAllowedList, DeniedList: meta.KeyDeniedList, ProbeList: meta.KeyProbeList,
+		ProxiesList: meta.KeyProxiesList, DirectList: meta.KeyDirectList, Logins: loginSettings(class.Logins),
 		AppHost: appHost(in), AppPort: meta.PortAppService, AppTLS: tls,
 	}
 	var text strings.Builder

@@ -17,11 +17,15 @@ func Live(in Inputs) (*Objects, error) {
 	if err != nil {
 		return nil, err
 	}
-	services, err := services(in)
+	balancers, err := balancersOf(in)
 	if err != nil {
 		return nil, err
 	}
-	policies, err := networkPolicies(in)
+	services, err := services(in, balancers)
+	if err != nil {
+		return nil, err
+	}
+	policies, err := networkPolicies(in, balancers)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +36,7 @@ func Live(in Inputs) (*Objects, error) {
 		Limits:          limitRange(in),
 		NetworkPolicies: policies,
 		ServiceAccounts: serviceAccounts(in),
-		ConfigMaps:      liveConfigMaps(in),
+		ConfigMaps:      liveConfigMaps(in, balancers),
 		Services:        services,
 		Claims:          claims(in),
 		Budgets:         budgets(in),

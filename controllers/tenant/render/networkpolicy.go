@@ -21,8 +21,8 @@ import (
 //
 // A policy without rules leaves ingress and egress out instead of writing empty lists: with an empty list every
 // apply is a write.
-func networkPolicies(in Inputs) ([]*networkingv1ac.NetworkPolicyApplyConfiguration, error) {
-	clients, err := clientPeers(in)
+func networkPolicies(in Inputs, balancers balancers) ([]*networkingv1ac.NetworkPolicyApplyConfiguration, error) {
+	clients, err := gatePeers(in, balancers)
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +147,24 @@ func blockPeer(network netip.Prefix, except []netip.Prefix) peer {
 	return networkingv1ac.NetworkPolicyPeer().WithIPBlock(block)
 }
 
-// clientPeers are the networks that the gate takes connections from; none when access is Closed.
+// gatePeers are the networks that the gate takes connections from: clients, or the load balancer that speaks for
+// them; and where its health is checked from. The cluster's own networks are not cut out of a load balancer's: its
+// addresses may well be nodes'. Nobody when access is Closed.
+func gatePeers(in Inputs, balancers balancers) ([]peer, error) {
+	peers, err := clientPeers(in)
+	if err != nil {
+		return nil, err
+	}
+	if proxied(in) {
+		peers = nil
+	}
+	for _, network := range balancers.all() {
+		peers = append(peers, blockPeer(network, nil))
+	}
+	return peers, nil
+}
+
+// clientPeers are the networks that clients come from; none when access is Closed.
 func clientPeers(in Inputs) ([]peer, error) {
 	network := in.Tenant.Spec.Network
 	denied, err := parseRanges("spec.network.deniedRanges", network.DeniedRanges)

@@ -18,8 +18,8 @@ import (
 // make one firewall rule of each, and the scarcest allow sixty.
 const maxSourceRanges = 50
 
-func services(in Inputs) ([]*corev1ac.ServiceApplyConfiguration, error) {
-	gate, err := edgeService(in)
+func services(in Inputs, balancers balancers) ([]*corev1ac.ServiceApplyConfiguration, error) {
+	gate, err := edgeService(in, balancers)
 	if err != nil {
 		return nil, err
 	}
@@ -55,8 +55,8 @@ func appService(in Inputs) *corev1ac.ServiceApplyConfiguration {
 
 // edgeService is the tenant's public address, with one port. Source ranges and node ports are always written out:
 // what Kubernetes makes of leaving them out is everyone, and a port on every node.
-func edgeService(in Inputs) (*corev1ac.ServiceApplyConfiguration, error) {
-	sources, err := sourceRanges(in)
+func edgeService(in Inputs, balancers balancers) (*corev1ac.ServiceApplyConfiguration, error) {
+	sources, err := sourceRanges(in, balancers)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,10 @@ func loadBalancerClass(in Inputs) string {
 
 // sourceRanges are the client networks without the denied ones. Where that needs too many networks the denied ones
 // stay in: NetworkPolicy and gate refuse them all the same.
-func sourceRanges(in Inputs) ([]string, error) {
+//
+// The load balancer's own networks are among them: some implementations compare the ranges with the client, some, and
+// kube-proxy, with whoever connects.
+func sourceRanges(in Inputs, balancers balancers) ([]string, error) {
 	denied, err := parseRanges("spec.network.deniedRanges", in.Tenant.Spec.Network.DeniedRanges)
 	if err != nil {
 		return nil, err
@@ -103,6 +106,7 @@ func sourceRanges(in Inputs) ([]string, error) {
 	if len(sources) > maxSourceRanges {
 		sources = allowed
 	}
+	sources = widest(append(sources, balancers.all()...))
 	if len(sources) == 0 {
 		return []string{nobody.String()}, nil
 	}

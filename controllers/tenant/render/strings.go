@@ -24,7 +24,7 @@ var (
 
 // checkInputs refuses strings that the CRDs would refuse, and what Tenant and class contradict each other in.
 func checkInputs(in Inputs) error {
-	return first(in, checkAlways, checkParameters, checkGate, checkEnvironment, checkFiles, checkMounts, checkTolerations)
+	return first(in, checkAlways, checkParameters, checkGate, checkLogins, checkEnvironment, checkFiles, checkMounts, checkTolerations)
 }
 
 // checkAlways refuses what not only a revision is made from.

@@ -172,6 +172,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: image
       type:
         namedType: com.github.freehold-dev.freehold.api.v1alpha1.ImageReference
+    - name: logins
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.ClassLogins
     - name: maxConnections
       type:
         scalar: numeric
@@ -204,6 +207,56 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: class
       type:
         scalar: string
+    - name: clientAddress
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.ClientAddressMode
+      default: Preserved
+    - name: healthCheckSourceRanges
+      type:
+        list:
+          elementType:
+            namedType: com.github.freehold-dev.freehold.api.v1alpha1.CIDR
+          elementRelationship: associative
+    - name: proxyRanges
+      type:
+        list:
+          elementType:
+            namedType: com.github.freehold-dev.freehold.api.v1alpha1.CIDR
+          elementRelationship: associative
+- name: com.github.freehold-dev.freehold.api.v1alpha1.ClassLogins
+  map:
+    fields:
+    - name: blockSeconds
+      type:
+        scalar: numeric
+      default: 600
+    - name: failureStatuses
+      type:
+        list:
+          elementType:
+            scalar: numeric
+          elementRelationship: associative
+      default:
+      - 401
+      - 403
+    - name: maxFailures
+      type:
+        scalar: numeric
+      default: 10
+    - name: maxRequests
+      type:
+        scalar: numeric
+      default: 60
+    - name: paths
+      type:
+        list:
+          elementType:
+            namedType: com.github.freehold-dev.freehold.api.v1alpha1.LoginPath
+          elementRelationship: associative
+    - name: periodSeconds
+      type:
+        scalar: numeric
+      default: 60
 - name: com.github.freehold-dev.freehold.api.v1alpha1.ClassReference
   map:
     fields:
@@ -216,6 +269,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: issuerRef
       type:
         namedType: com.github.freehold-dev.freehold.api.v1alpha1.IssuerReference
+- name: com.github.freehold-dev.freehold.api.v1alpha1.ClientAddressMode
+  scalar: string
 - name: com.github.freehold-dev.freehold.api.v1alpha1.ComponentVersion
   map:
     fields:
@@ -318,6 +373,8 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: string
 - name: com.github.freehold-dev.freehold.api.v1alpha1.LabelValue
+  scalar: string
+- name: com.github.freehold-dev.freehold.api.v1alpha1.LoginPath
   scalar: string
 - name: com.github.freehold-dev.freehold.api.v1alpha1.PodSettings
   map:

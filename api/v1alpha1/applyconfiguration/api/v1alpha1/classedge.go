@@ -25,6 +25,8 @@ type ClassEdgeApplyConfiguration struct {
 	HSTSMaxAgeSeconds *int32 `json:"hstsMaxAgeSeconds,omitempty"`
 	// maxRequestSeconds is how long the application may take to answer; in seconds. Default: 60.
 	MaxRequestSeconds *int32 `json:"maxRequestSeconds,omitempty"`
+	// logins limits how often a client may try to log in. Default: no limit.
+	Logins *ClassLoginsApplyConfiguration `json:"logins,omitempty"`
 	// compute limits the gate's container. Default: 500m and 128Mi.
 	Compute *ComputeApplyConfiguration `json:"compute,omitempty"`
 	// scheduling says on which nodes the gate may run.
@@ -74,6 +76,14 @@ func (b *ClassEdgeApplyConfiguration) WithHSTSMaxAgeSeconds(value int32) *ClassE
 // If called multiple times, the MaxRequestSeconds field is set to the value of the last call.
 func (b *ClassEdgeApplyConfiguration) WithMaxRequestSeconds(value int32) *ClassEdgeApplyConfiguration {
 	b.MaxRequestSeconds = &value
+	return b
+}
+
+// WithLogins sets the Logins field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Logins field is set to the value of the last call.
+func (b *ClassEdgeApplyConfiguration) WithLogins(value *ClassLoginsApplyConfiguration) *ClassEdgeApplyConfiguration {
+	b.Logins = value
 	return b
 }
 

@@ -4,6 +4,10 @@
 
 package v1alpha1
 
+import (
+	apiv1alpha1 "github.com/freehold-dev/freehold/api/v1alpha1"
+)
+
 // ClassLoadBalancerApplyConfiguration represents a declarative configuration of the ClassLoadBalancer type for use
 // with apply.
 //
@@ -21,6 +25,20 @@ type ClassLoadBalancerApplyConfiguration struct {
 	// whose load balancers send to nodes; docs/install.md has a table. Node ports by-pass
 	// nothing of the tenant's walls, but they are open doors beside 443. Default: false.
 	AllocateNodePorts *bool `json:"allocateNodePorts,omitempty"`
+	// clientAddress is how the gate learns a client's address: Preserved (the default), where it is the sender of
+	// the packets, or ProxyProtocol, where the load balancer says it. With ProxyProtocol only the gate knows the
+	// client: it alone enforces a Tenant's allowed and denied networks, and the walls let nothing but the load
+	// balancer through. Switch the load balancer over (by annotations) in the same edit: until both agree nobody
+	// gets in.
+	ClientAddress *apiv1alpha1.ClientAddressMode `json:"clientAddress,omitempty"`
+	// proxyRanges are the networks from which the load balancer connects, with clientAddress ProxyProtocol. What
+	// they say about the client is believed; who else connects is turned away.
+	ProxyRanges []apiv1alpha1.CIDR `json:"proxyRanges,omitempty"`
+	// healthCheckSourceRanges are networks from which the load balancer checks the gate's health, where it does so
+	// from others than clients: they may connect unless the gate is closed. At the gate they are clients like any
+	// other, which is enough for a check that only connects (TCP); one that asks for a page needs a Tenant whose
+	// network admits it.
+	HealthCheckSourceRanges []apiv1alpha1.CIDR `json:"healthCheckSourceRanges,omitempty"`
 }
 
 // ClassLoadBalancerApplyConfiguration constructs a declarative configuration of the ClassLoadBalancer type for use with
@@ -64,5 +82,33 @@ func (b *ClassLoadBalancerApplyConfiguration) WithAddressAnnotation(value string
 // If called multiple times, the AllocateNodePorts field is set to the value of the last call.
 func (b *ClassLoadBalancerApplyConfiguration) WithAllocateNodePorts(value bool) *ClassLoadBalancerApplyConfiguration {
 	b.AllocateNodePorts = &value
+	return b
+}
+
+// WithClientAddress sets the ClientAddress field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ClientAddress field is set to the value of the last call.
+func (b *ClassLoadBalancerApplyConfiguration) WithClientAddress(value apiv1alpha1.ClientAddressMode) *ClassLoadBalancerApplyConfiguration {
+	b.ClientAddress = &value
+	return b
+}
+
+// WithProxyRanges adds the given value to the ProxyRanges field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the ProxyRanges field.
+func (b *ClassLoadBalancerApplyConfiguration) WithProxyRanges(values ...apiv1alpha1.CIDR) *ClassLoadBalancerApplyConfiguration {
+	for i := range values {
+		b.ProxyRanges = append(b.ProxyRanges, values[i])
+	}
+	return b
+}
+
+// WithHealthCheckSourceRanges adds the given value to the HealthCheckSourceRanges field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the HealthCheckSourceRanges field.
+func (b *ClassLoadBalancerApplyConfiguration) WithHealthCheckSourceRanges(values ...apiv1alpha1.CIDR) *ClassLoadBalancerApplyConfiguration {
+	for i := range values {
+		b.HealthCheckSourceRanges = append(b.HealthCheckSourceRanges, values[i])
+	}
 	return b
 }
