@@ -83,9 +83,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	tenant := &v1alpha1.Tenant{}
 	err := r.client.Get(ctx, request.NamespacedName, tenant)
 	if apierrors.IsNotFound(err) {
-		r.forget(request.Name)
-		conditions.Forget(request.Name, owned...)
-		return reconcile.Result{}, nil
+		return reconcile.Result{}, r.forget(ctx, request.Name)
 	}
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("reading the Tenant: %w", err)
@@ -149,6 +147,7 @@ func (r *Reconciler) begin(ctx context.Context, tenant *v1alpha1.Tenant) (reconc
 	made, err := r.prepare(ctx, tenants)
 	if err != nil {
 		r.release(tenants...)
+		r.events.Eventf(tenant, nil, corev1.EventTypeWarning, "ProofFailed", "Prove", "%s", noted(err.Error()))
 		return reconcile.Result{}, err // Tried again with growing pauses.
 	}
 	r.mu.Lock()
@@ -270,13 +269,23 @@ func (r *Reconciler) underway(name string) *round {
 	return r.rounds[name]
 }
 
-func (r *Reconciler) forget(name string) {
+// forget drops what is known of a Tenant that is gone. A round that it took part in ends without a result: its
+// neighbour soon begins another.
+func (r *Reconciler) forget(ctx context.Context, name string) error {
+	var err error
+	if under := r.underway(name); under != nil {
+		err = r.clear(ctx, under)
+		r.conclude(under)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	delete(r.rounds, name)
 	delete(r.ended, name)
 	delete(r.revision, name)
 	delete(r.changed, name)
 	proofTime.DeleteLabelValues(name)
+	conditions.Forget(name, owned...)
+	return err
 }
 
 // touched notes that a Tenant's walls changed: they are proven soon.

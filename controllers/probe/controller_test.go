@@ -293,6 +293,35 @@ func TestALockdownIsSaidToBeDoneOnlyWhenProven(t *testing.T) {
 	s.Expect(s.condition(v1alpha1.ConditionLockedDown)).To(Equal("absent"))
 }
 
+func TestATenantThatGoesLeavesItsNeighbourFree(t *testing.T) {
+	s := newStage(t, "eleventh")
+	s.make("twelfth")
+	s.pass()
+	var neighbour string
+	for _, pod := range s.probes() {
+		if name, _ := meta.TenantOf(pod.Namespace); name != s.name {
+			neighbour = name
+		}
+	}
+	s.Expect(neighbour).NotTo(BeEmpty())
+	s.Expect(env.Client.Delete(s.ctx, s.tenant())).To(Succeed())
+	s.pass()
+	s.Expect(s.probes()).To(BeEmpty())
+	s.name = neighbour
+	s.clock.SetTime(s.clock.Now().Add(time.Hour))
+	s.round()
+	s.Expect(s.condition(v1alpha1.ConditionIsolated)).To(HavePrefix("True Proven"))
+}
+
+func TestAProofThatCannotBeginIsTold(t *testing.T) {
+	s := newStage(t, "thirteenth")
+	s.Expect(env.Client.Delete(s.ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "tenant-thirteenth"}})).To(Succeed())
+	_, err := s.prober.Reconcile(s.ctx, reconcile.Request{NamespacedName: types.NamespacedName{Name: s.name}})
+	s.Expect(err).To(MatchError(ContainSubstring("forbidden")), "nothing is made in a namespace that goes")
+	s.Expect(s.events.Events).To(Receive(ContainSubstring("Warning ProofFailed")))
+	s.Expect(s.probes()).To(BeEmpty())
+}
+
 func TestATenantWithoutAnInstanceIsNotProven(t *testing.T) {
 	s := newStage(t, "ninth")
 	tenant := s.tenant()

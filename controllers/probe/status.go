@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -115,10 +116,13 @@ func (r *Reconciler) tell(p *report) {
 		if now.Status == metav1.ConditionFalse && now.Type != v1alpha1.ConditionLockedDown {
 			kind = corev1.EventTypeWarning
 		}
-		note := fmt.Sprintf("%s=%s: %s", now.Type, now.Status, now.Message)
-		if len(note) > maxNote {
-			note = note[:maxNote-3] + "..."
-		}
-		r.events.Eventf(p.tenant, nil, kind, now.Reason, "Prove", "%s", note)
+		r.events.Eventf(p.tenant, nil, kind, now.Reason, "Prove", "%s", noted(fmt.Sprintf("%s=%s: %s", now.Type, now.Status, now.Message)))
 	}
+}
+
+func noted(text string) string {
+	if len(text) > maxNote {
+		return strings.ToValidUTF8(text[:maxNote-3], "") + "..."
+	}
+	return text
 }
