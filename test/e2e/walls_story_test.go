@@ -113,7 +113,7 @@ func (c *customer) lockdown(ctx context.Context) lockdownTimes {
 
 	began = time.Now()
 	c.patch(ctx, `{"spec":{"lockdown":false}}`)
-	Eventually(func() error { return c.handshake(ctx, c10) }).WithContext(ctx).WithTimeout(prompt).WithPolling(100*time.Millisecond).Should(Succeed())
+	Eventually(func() error { return c.handshake(ctx, c10) }).WithContext(ctx).WithTimeout(prompt).WithPolling(100 * time.Millisecond).Should(Succeed())
 	took.open = time.Since(began)
 	c.answers(ctx)
 	Eventually(func() string { return c.poll(ctx, v1alpha1.ConditionLockedDown)() }).WithContext(ctx).ShouldNot(HavePrefix("LockedDown=True"))
