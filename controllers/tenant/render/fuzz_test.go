@@ -190,6 +190,38 @@ func checkNetworks(t *testing.T, allowed, denied string) {
 	}
 }
 
+func FuzzLoginPathsAddNothingToTheGate(f *testing.F) {
+	for _, seed := range slices.Concat(nasty, hostile, []string{"/login", "/auth/*", "/*", "/", "/a/../b", "/login\n/", "//", "/#", "/%2e", "/a b", "/**"}) {
+		f.Add(seed)
+	}
+	f.Fuzz(checkLogin)
+}
+
+func checkLogin(t *testing.T, login string) {
+	t.Helper()
+	in := miniflux()
+	in.Class.Spec.Edge.Logins = &v1alpha1.ClassLogins{Paths: []v1alpha1.LoginPath{"/login"}}
+	usual := directives(haproxyConf(t, in))
+	in.Class.Spec.Edge.Logins.Paths[0] = v1alpha1.LoginPath(login)
+	_, revision, ok := accepted(t, in)
+	if !ok {
+		return
+	}
+	equal(t, "directives of haproxy.cfg", directives(revisionFile(t, revision, meta.KeyHAProxyConf)), usual)
+	if folder, below := strings.CutSuffix(login, "*"); below {
+		equal(t, "beginnings of login paths", entries(revisionFile(t, revision, meta.KeyLoginPrefixesList)), []string{folder})
+		return
+	}
+	want := []string{login, login + "/"}
+	if login == "/" {
+		want = want[:1]
+	}
+	equal(t, "login paths", entries(revisionFile(t, revision, meta.KeyLoginsList)), want)
+	if strings.ContainsAny(login, " #\"'\\\r\n\t%") || !strings.HasPrefix(login, "/") {
+		t.Errorf("the login path %q is accepted", login)
+	}
+}
+
 func FuzzVariablesNeverReadSecretsOfFreehold(f *testing.F) {
 	for _, seed := range []string{"pocket", "freehold-ca", "freehold-", "Freehold-ca", " freehold-ca", "freehold-database\x00", "./freehold-ca", "freehold_ca"} {
 		f.Add(seed)
@@ -231,5 +263,6 @@ func TestRandomStringsOfUsersStayInTheirPlace(t *testing.T) {
 		checkPlain(t, draw())
 		checkNetworks(t, draw(), draw())
 		checkSecret(t, draw())
+		checkLogin(t, "/"+draw())
 	}
 }

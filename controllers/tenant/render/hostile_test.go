@@ -100,6 +100,9 @@ var inlets = []inlet{
 	}, nil},
 	{"the path of a probe", func(in *render.Inputs, text string) { in.Class.Spec.App.Probes.Readiness.Path = text },
 		[]string{"/etc/freehold/tls/tls.key", "/proc/self/environ", "/var/lib/shop/../../../etc"}},
+	{"a login path", func(in *render.Inputs, text string) {
+		in.Class.Spec.Edge.Logins = &v1alpha1.ClassLogins{Paths: []v1alpha1.LoginPath{v1alpha1.LoginPath(text)}}
+	}, []string{"/etc/freehold/tls/tls.key", "/proc/self/environ"}},
 	{"the application's image", func(in *render.Inputs, text string) { in.Class.Spec.App.Image = v1alpha1.ImageReference(text) },
 		slices.Concat(wordsOnly, []string{"user:password@evil.example", "a..example.com", "ACME.example.com", strings.Repeat("a", 300), strings.Repeat("a.", 140) + "com", "http://evil.example/"})},
 	{"a network to connect to", func(in *render.Inputs, text string) {
@@ -175,6 +178,9 @@ func submit(t *testing.T, api client.Client, in render.Inputs) bool {
 func checkHarmless(t *testing.T, text string, in render.Inputs) {
 	t.Helper()
 	plain := miniflux()
+	if in.Class.Spec.Edge.Logins != nil {
+		plain.Class.Spec.Edge.Logins = &v1alpha1.ClassLogins{Paths: []v1alpha1.LoginPath{"/login"}}
+	}
 	objects, err := render.Live(in)
 	var revision *render.Revision
 	if err == nil {
