@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -274,6 +275,23 @@ func TestOddButAllowedNamesMeanNothingToHAProxy(t *testing.T) {
 				t.Errorf("asked as somebody else it answers %d", answer.status)
 			}
 		})
+	}
+}
+
+// A pattern file has signs of its own; paths that are allowed and look like them are taken without a warning.
+func TestOddButAllowedLoginPathsMeanNothingToHAProxy(t *testing.T) {
+	program := haproxyProgram(t)
+	in := miniflux()
+	in.TrustBundle, _ = selfSigned(t, "authority")
+	in.Class.Spec.Edge.Logins = &v1alpha1.ClassLogins{Paths: []v1alpha1.LoginPath{
+		"/", "/*", "/-f", "/-m/reg", "/@edge/site", "/+", "/~", "/:80", "/.well-known/login", "/...", "/proc/self/environ", "/" + v1alpha1.LoginPath(strings.Repeat("a", 254))}}
+	config := layOut(t, in)
+	for _, key := range []string{meta.KeyLoginsList, meta.KeyLoginPrefixesList} {
+		write(t, filepath.Join(filepath.Dir(config), key), revisionFile(t, mustRevision(t, in), key))
+	}
+	said, err := exec.Command(program, "-c", "-dW", "-V", "-f", config).CombinedOutput()
+	if err != nil || !strings.Contains(string(said), "Configuration file is valid") {
+		t.Errorf("HAProxy refuses the configuration: %v\n%s", err, said)
 	}
 }
 
