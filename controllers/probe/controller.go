@@ -61,6 +61,8 @@ type Reconciler struct {
 	ended    map[string]time.Time
 	revision map[string]int64
 	changed  map[string]bool
+	// blocked is how many clients a Tenant's gate blocked at the last round.
+	blocked map[string]int
 }
 
 // NewReconciler makes a Reconciler. c reads from caches and writes to the API server; live reads from the API server.
@@ -74,7 +76,7 @@ func NewReconciler(c client.Client, live client.Reader, clk clock.PassiveClock, 
 	return &Reconciler{
 		client: c, api: live, clock: clk, events: recorder, options: options,
 		schedule: schedule{interval: options.Interval}, dial: options.Dial,
-		rounds: map[string]*round{}, ended: map[string]time.Time{}, revision: map[string]int64{}, changed: map[string]bool{},
+		rounds: map[string]*round{}, ended: map[string]time.Time{}, revision: map[string]int64{}, changed: map[string]bool{}, blocked: map[string]int{},
 	}
 }
 
@@ -223,6 +225,7 @@ func (r *Reconciler) finish(ctx context.Context, under *round) error {
 			p.set(j.shut(), under.began, now)
 		}
 		errs = append(errs, r.write(ctx, p))
+		r.tellBlocked(tenant, j.blocked())
 		proofSeconds.Observe(now.Sub(under.began).Seconds())
 		proofTime.WithLabelValues(m.name).Set(float64(now.Unix()))
 	}
@@ -283,7 +286,9 @@ func (r *Reconciler) forget(ctx context.Context, name string) error {
 	delete(r.ended, name)
 	delete(r.revision, name)
 	delete(r.changed, name)
+	delete(r.blocked, name)
 	proofTime.DeleteLabelValues(name)
+	blockedClients.DeleteLabelValues(name)
 	conditions.Forget(name, owned...)
 	return err
 }

@@ -322,6 +322,19 @@ func TestAProofThatCannotBeginIsTold(t *testing.T) {
 	s.Expect(s.probes()).To(BeEmpty())
 }
 
+func TestBlockedClientsAreToldWhenTheyBecomeMore(t *testing.T) {
+	s := newStage(t, "fourteenth")
+	tenant := s.tenant()
+	told := func() int { return len(s.events.Events) }
+	s.prober.tellBlocked(tenant, 0)
+	s.Expect(told()).To(Equal(0))
+	s.prober.tellBlocked(tenant, 2)
+	s.Expect(s.events.Events).To(Receive(And(ContainSubstring("Warning ClientsBlocked"), ContainSubstring("2 clients"), ContainSubstring("tenant-fourteenth"))))
+	s.prober.tellBlocked(tenant, 2)
+	s.prober.tellBlocked(tenant, 1)
+	s.Expect(told()).To(Equal(0), "the same and fewer are no news")
+}
+
 func TestATenantWithoutAnInstanceIsNotProven(t *testing.T) {
 	s := newStage(t, "ninth")
 	tenant := s.tenant()

@@ -266,3 +266,14 @@ func (v *verdict) sumUp(notEnforced bool) {
 		v.message = "every forbidden connection was tried and failed, and every target answered somebody who may reach it; status.proofs has the claims"
 	}
 }
+
+// blocked is how many clients the gate's pods block together.
+func (j judgement) blocked() int {
+	clients := 0
+	for _, outcome := range j.seen[source{j.index, roleEdge}] {
+		if outcome.Gate != nil {
+			clients += outcome.Gate.BlockedClients
+		}
+	}
+	return clients
+}

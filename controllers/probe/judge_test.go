@@ -281,3 +281,14 @@ func TestTheAnswerOfAPodFits(t *testing.T) {
 		}
 	}
 }
+
+func TestBlockedClientsAreCountedOverAllGatePods(t *testing.T) {
+	members := two()
+	seen := strict(members, outsideOfAll)
+	seen[source{0, roleEdge}]["0/agent#0"].Gate.BlockedClients = 2
+	seen[source{0, roleEdge}]["0/agent#1"].Gate.BlockedClients = 3
+	seen[source{1, roleEdge}]["1/agent#1"].Gate.BlockedClients = 7
+	if got := judged(members, seen).blocked(); got != 5 {
+		t.Errorf("got %d, want 5: another Tenant's do not count", got)
+	}
+}

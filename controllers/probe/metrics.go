@@ -12,6 +12,10 @@ var (
 		Name: "freehold_proof_timestamp_seconds",
 		Help: "When a Tenant's walls and encryption were last put to the proof, in seconds since 1970. Alert on its age.",
 	}, []string{"tenant"})
+	blockedClients = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "freehold_gate_blocked_clients",
+		Help: "Clients that a Tenant's gate kept from its login paths when it was last put to the proof.",
+	}, []string{"tenant"})
 	proofSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name:    "freehold_proof_duration_seconds",
 		Help:    "How long the rounds took that put Tenants to the proof.",
@@ -19,4 +23,4 @@ var (
 	})
 )
 
-func init() { metrics.Registry.MustRegister(proofTime, proofSeconds) }
+func init() { metrics.Registry.MustRegister(proofTime, blockedClients, proofSeconds) }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 	"github.com/freehold-dev/freehold/controllers/internal/conditions"
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
 )
 
 // fieldOwner owns the proofs and the conditions of this package in a Tenant's status, and nothing else.
@@ -125,4 +126,18 @@ func noted(text string) string {
 		return strings.ToValidUTF8(text[:maxNote-3], "") + "..."
 	}
 	return text
+}
+
+// tellBlocked shows how many clients the gate blocks, and sends an event when there are more than before.
+func (r *Reconciler) tellBlocked(tenant *v1alpha1.Tenant, clients int) {
+	blockedClients.WithLabelValues(tenant.Name).Set(float64(clients))
+	r.mu.Lock()
+	before := r.blocked[tenant.Name]
+	r.blocked[tenant.Name] = clients
+	r.mu.Unlock()
+	if clients > before {
+		r.events.Eventf(tenant, nil, corev1.EventTypeWarning, "ClientsBlocked", "Prove",
+			"the gate keeps %d clients from logging in, after too many attempts; to see them: kubectl exec -n %s deploy/%s -- %s agent edge blocked",
+			clients, tenant.Status.Namespace, meta.EdgeDeployment, meta.AgentBinary)
+	}
 }
