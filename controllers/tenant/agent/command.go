@@ -37,7 +37,8 @@ func Command() *cobra.Command {
 		group("edge", "The tenant's gate",
 			leaf("run", "Supervise HAProxy", func(ctx context.Context, log *slog.Logger) (int, error) {
 				return edge.Run(ctx, edge.Default(log))
-			})),
+			}),
+			blocked(), unblock()),
 		group("wait", "Wait for what a pod needs",
 			leaf("database", "Wait until the application's login to its database works", func(ctx context.Context, log *slog.Logger) (int, error) {
 				return failure(wait.Database(ctx, wait.Default(log)))

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
@@ -84,12 +85,15 @@ func (p *edgePod) rotateCertificate(serial int64) {
 	p.publish(p.tls, map[string]string{meta.KeyTLSCert: cert, meta.KeyTLSKey: key})
 }
 
-// application answers at once, or on /slow when the test says so.
+// application answers at once, or on /slow when the test says so, with the status that the client wishes.
 func (p *edgePod) application() {
 	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/slow" {
 			p.arrived <- struct{}{}
 			<-p.slow
+		}
+		if status, err := strconv.Atoi(r.Header.Get("X-Answer")); err == nil {
+			w.WriteHeader(status)
 		}
 		_, _ = io.WriteString(w, "hello") // a client that went away is the test's to notice.
 	})}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -101,12 +102,16 @@ func (p *renderedPod) client() *customer {
 }
 
 func (p *renderedPod) clientAt(port int) *customer {
+	return p.clientOver(func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return p.Dial(ctx, network, fmt.Sprintf("127.0.0.1:%d", port))
+	})
+}
+
+func (p *renderedPod) clientOver(dial func(ctx context.Context, network, address string) (net.Conn, error)) *customer {
 	transport := &http.Transport{
 		ForceAttemptHTTP2: true,
+		DialContext:       dial,
 		TLSClientConfig:   &tls.Config{RootCAs: p.authority.Pool(), ServerName: gateHost, MinVersion: tls.VersionTLS12},
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return p.Dial(ctx, network, fmt.Sprintf("127.0.0.1:%d", port))
-		},
 	}
 	p.t.Cleanup(transport.CloseIdleConnections)
 	return &customer{pod: p, transport: transport}
@@ -122,17 +127,27 @@ func (c *customer) get(path string) error {
 }
 
 func (c *customer) ask(method, path string) (status int, body string, err error) {
-	request, err := http.NewRequest(method, "https://"+gateHost+path, nil)
+	answer, body, err := c.do(method, path, http.StatusOK)
 	if err != nil {
 		return 0, "", err
 	}
+	return answer.StatusCode, body, nil
+}
+
+// do asks the application for an answer with the status.
+func (c *customer) do(method, path string, wish int) (*http.Response, string, error) {
+	request, err := http.NewRequest(method, "https://"+gateHost+path, nil)
+	if err != nil {
+		return nil, "", err
+	}
+	request.Header.Set("X-Answer", strconv.Itoa(wish))
 	answer, err := (&http.Client{Transport: c.transport, Timeout: agenttest.Patience}).Do(request)
 	if err != nil {
-		return 0, "", err
+		return nil, "", err
 	}
 	defer answer.Body.Close() //nolint:errcheck // only read.
 	content, err := io.ReadAll(answer.Body)
-	return answer.StatusCode, string(content), err
+	return answer, string(content), err
 }
 
 // begin sends a request that the application does not finish before the test says so.

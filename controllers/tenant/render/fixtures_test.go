@@ -140,6 +140,13 @@ func dex() render.Inputs {
 	return in
 }
 
+// limited is miniflux in a class that limits logins.
+func limited() render.Inputs {
+	in := miniflux()
+	in.Class.Spec.Edge.Logins = &v1alpha1.ClassLogins{Paths: []v1alpha1.LoginPath{"/login", "/auth/*", "/"}, FailureStatuses: []int32{403, 200}}
+	return in
+}
+
 func mustRevision(t testing.TB, in render.Inputs) *render.Revision {
 	t.Helper()
 	revision, err := render.NewRevision(in)

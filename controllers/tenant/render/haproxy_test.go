@@ -51,7 +51,7 @@ func TestHAProxyTakesItsConfigurationWithoutAWarning(t *testing.T) {
 	program := haproxyProgram(t)
 	closed := miniflux()
 	closed.Tenant.Spec.Network.Access = v1alpha1.AccessClosed
-	for name, in := range map[string]render.Inputs{"miniflux": miniflux(), "dex": dex(), "closed": closed} {
+	for name, in := range map[string]render.Inputs{"miniflux": miniflux(), "dex": dex(), "closed": closed, "logins": limited()} {
 		t.Run(name, func(t *testing.T) {
 			in.TrustBundle, _ = selfSigned(t, "authority")
 			config := layOut(t, in)
@@ -127,6 +127,11 @@ func layOut(t *testing.T, in render.Inputs) string {
 		text = strings.ReplaceAll(text, folder, root+folder)
 	}
 	write(t, path, text)
+	if in.Class.Spec.Edge.Logins != nil {
+		for _, key := range []string{meta.KeyLoginsList, meta.KeyLoginPrefixesList} {
+			write(t, root+meta.ConfigDir+"/"+key, revisionFile(t, mustRevision(t, in), key))
+		}
+	}
 	return path
 }
 

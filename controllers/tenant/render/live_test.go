@@ -188,6 +188,53 @@ func TestManyDeniedRangesDoNotFloodTheLoadBalancer(t *testing.T) {
 	}
 }
 
+func TestWhoReachesTheGateBehindALoadBalancer(t *testing.T) {
+	const cluster = " -10.90.0.0/16 -10.96.0.0/16 -10.244.0.0/16"
+	restricted := v1alpha1.TenantNetwork{Access: v1alpha1.AccessRestricted, AllowedRanges: []v1alpha1.CIDR{"198.51.100.0/24"}}
+	proxy := v1alpha1.ClassLoadBalancer{ClientAddress: v1alpha1.ClientAddressProxyProtocol, ProxyRanges: []v1alpha1.CIDR{"10.90.0.16/28"},
+		HealthCheckSourceRanges: []v1alpha1.CIDR{"192.0.2.0/24"}}
+	checks := v1alpha1.ClassLoadBalancer{HealthCheckSourceRanges: []v1alpha1.CIDR{"192.0.2.0/24"}}
+	for _, row := range []struct {
+		name                     string
+		network                  v1alpha1.TenantNetwork
+		lockdown                 bool
+		balancer                 v1alpha1.ClassLoadBalancer
+		peers, sources           []string
+		allowed, proxies, direct []string
+	}{
+		{"open", v1alpha1.TenantNetwork{}, false, proxy, []string{"10.90.0.16/28", "192.0.2.0/24"}, []string{"0.0.0.0/0"},
+			[]string{"0.0.0.0/0"}, []string{"10.90.0.16/28"}, nil},
+		{"restricted", restricted, false, proxy, []string{"10.90.0.16/28", "192.0.2.0/24"}, []string{"10.90.0.16/28", "192.0.2.0/24", "198.51.100.0/24"},
+			[]string{"198.51.100.0/24"}, []string{"10.90.0.16/28"}, nil},
+		{"closed", v1alpha1.TenantNetwork{Access: v1alpha1.AccessClosed}, false, proxy, nil, []string{"127.0.0.1/32"}, nil, nil, nil},
+		{"locked down", restricted, true, proxy, nil, []string{"127.0.0.1/32"}, nil, nil, nil},
+		{"restricted, addresses preserved", restricted, false, checks, []string{"198.51.100.0/24", "192.0.2.0/24"}, []string{"192.0.2.0/24", "198.51.100.0/24"},
+			[]string{"198.51.100.0/24"}, nil, []string{"0.0.0.0/0"}},
+		{"open, addresses preserved", v1alpha1.TenantNetwork{}, false, checks, []string{"0.0.0.0/0" + cluster, "192.0.2.0/24"}, []string{"0.0.0.0/0"},
+			[]string{"0.0.0.0/0"}, nil, []string{"0.0.0.0/0"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			in := miniflux()
+			in.Tenant.Spec.Network, in.Tenant.Spec.Lockdown, in.Class.Spec.LoadBalancer = row.network, row.lockdown, row.balancer
+			objects := mustLive(t, in)
+			var peers []string
+			for _, rule := range policyNamed(t, objects, meta.PolicyEdge).Ingress {
+				peers = append(peers, blocks(rule.From)...)
+			}
+			equal(t, "peers in the NetworkPolicy", peers, row.peers)
+			gate := serviceNamed(t, objects, meta.EdgeService).Spec
+			equal(t, "source ranges of the Service", gate.LoadBalancerSourceRanges, row.sources)
+			if *gate.ExternalTrafficPolicy != corev1.ServiceExternalTrafficPolicyLocal {
+				t.Error("a node puts its own address in the place of the load balancer's, which the gate has to see")
+			}
+			lists := configMapNamed(objects, meta.EdgeListsConfigMap).Data
+			equal(t, "clients that the gate admits", entries(lists[meta.KeyAllowedList]), row.allowed)
+			equal(t, "load balancers that the gate believes", entries(lists[meta.KeyProxiesList]), row.proxies)
+			equal(t, "who may connect by himself", entries(lists[meta.KeyDirectList]), row.direct)
+		})
+	}
+}
+
 func TestWhereTheApplicationMayConnect(t *testing.T) {
 	const never = " -0.0.0.0/8 -10.90.0.0/16 -10.96.0.0/16 -10.244.0.0/16 -127.0.0.0/8 -169.254.0.0/16 -224.0.0.0/4 -240.0.0.0/4"
 	for _, row := range []struct {

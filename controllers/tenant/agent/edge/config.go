@@ -49,5 +49,10 @@ func (c Config) configFile() string { return filepath.Join(c.ConfigDir, meta.Key
 // masterSocket is the master's command socket; only this pod's user reaches it.
 func (c Config) masterSocket() string { return filepath.Join(c.RunDir, "master.sock") }
 
+// statsSocket is the runtime interface of the HAProxy process in use.
+func (c Config) statsSocket() string {
+	return filepath.Join(c.RunDir, filepath.Base(meta.HAProxyStatsSocket))
+}
+
 // digest identifies everything that may change while HAProxy runs.
 func (c Config) digest() (string, error) { return watch.Digest(c.TLSDir, c.ListsDir, c.TrustDir) }

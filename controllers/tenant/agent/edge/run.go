@@ -46,6 +46,7 @@ func Run(ctx context.Context, c Config) (int, error) {
 	state.uses(inUse, nobody)
 	state.report(nil)
 	go program.changes(inUse, state).Run(background)
+	go program.watchLogins(background, state)
 	return program.supervise(ctx, master, state, failed)
 }
 

@@ -51,6 +51,8 @@ type Status struct {
 	// Workers counts HAProxy's processes that may hold connections: one, and one more for each earlier
 	// configuration under which a connection still lives. 0 while HAProxy does not run.
 	Workers int `json:"workers"`
+	// BlockedClients counts those that may not log in at the moment.
+	BlockedClients int `json:"blockedClients"`
 }
 
 // tracker keeps the status.
@@ -58,6 +60,8 @@ type tracker struct {
 	clock  clock.Clock
 	mu     sync.Mutex
 	status Status
+	// blocksEver counts the blocks since the agent began.
+	blocksEver int
 }
 
 func newTracker(c clock.Clock) *tracker {
@@ -91,6 +95,20 @@ func (t *tracker) uses(digest string, nobody bool) {
 	t.status.Digest, t.status.Closed = digest, nobody
 }
 
+// blocks notes how many clients are blocked, and how many of them were not when it was called last.
+func (t *tracker) blocks(now, fresh int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.status.BlockedClients = now
+	t.blocksEver += fresh
+}
+
+func (t *tracker) blocked() (now, ever int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.status.BlockedClients, t.blocksEver
+}
+
 func (t *tracker) stop() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -105,10 +123,13 @@ func (t *tracker) current() Status {
 
 // handler serves what the agent tells.
 func (h haproxy) handler(state *tracker) http.Handler {
-	return probe.Handler(map[string]probe.Answer{"/status": func() (any, bool) {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", h.metrics(state))
+	mux.Handle("/", probe.Handler(map[string]probe.Answer{"/status": func() (any, bool) {
 		status := h.status(state)
 		return status, status.Condition == Current
-	}})
+	}}))
+	return mux
 }
 
 // status is what is known and what HAProxy says at this moment. That nobody may come in is only told together with
