@@ -63,7 +63,7 @@ type Hostname string
 // +kubebuilder:validation:XValidation:rule="!has(self.allowedRanges) || !has(self.deniedRanges) || size(self.allowedRanges) == 0 || self.deniedRanges.all(d, self.allowedRanges.exists(a, isCIDR(a) && isCIDR(d) && cidr(a).containsCIDR(cidr(d))))",message="each of deniedRanges must lie inside one of allowedRanges; what is not allowed need not be denied"
 type TenantNetwork struct {
 	// access says who may reach the gate: Open (the default), Restricted or Closed. Closing or restricting it
-	// ends new connections at once; see allowedRanges about open ones.
+	// ends new connections at once. Closing cuts open ones within seconds too; see allowedRanges about restricting.
 	// +optional
 	// +kubebuilder:default=Open
 	Access AccessMode `json:"access,omitempty"`

@@ -34,9 +34,9 @@ func newLoginPod(t *testing.T) *renderedPod {
 }
 
 // login asks for a path with an answer of the application, and gives the status that arrives.
-func (p *renderedPod) login(client, path string, wish int) *http.Response {
+func (p *renderedPod) login(client, path string, wish int) reply {
 	p.t.Helper()
-	answer, _, err := p.through(client).do(http.MethodPost, path, wish)
+	answer, err := p.through(client).do(http.MethodPost, path, wish)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func (p *renderedPod) login(client, path string, wish int) *http.Response {
 
 func (p *renderedPod) expectLogin(client, path string, wish, want int) {
 	p.t.Helper()
-	if got := p.login(client, path, wish).StatusCode; got != want {
+	if got := p.login(client, path, wish).status; got != want {
 		p.t.Errorf("%s at %s, where the application says %d, gets %d, want %d", client, path, wish, got, want)
 	}
 }
@@ -82,8 +82,8 @@ func TestAClientThatFailsToLogInTooOftenIsBlockedThereAndNowhereElse(t *testing.
 	}
 	p.expectLogin(attacker, "/auth/token", http.StatusForbidden, http.StatusForbidden)
 	blocked := p.login(attacker, "/login", http.StatusOK)
-	if wait, err := strconv.Atoi(blocked.Header.Get("Retry-After")); blocked.StatusCode != http.StatusTooManyRequests || err != nil || wait < 590 || wait > 600 {
-		t.Errorf("after three failures the answer is %d with Retry-After %q", blocked.StatusCode, blocked.Header.Get("Retry-After"))
+	if wait, err := strconv.Atoi(blocked.header.Get("Retry-After")); blocked.status != http.StatusTooManyRequests || err != nil || wait < 590 || wait > 600 {
+		t.Errorf("after three failures the answer is %d with Retry-After %q", blocked.status, blocked.header.Get("Retry-After"))
 	}
 	// However the path is spelled.
 	for _, path := range []string{"/login/", "//login", "/./login", "/LOGIN", "/%6cogin", "/x/../login", "/a/b/../../login", "/login;a=b", "/login?x=1", "/auth/", "/auth/a/b", "/auth//x"} {
@@ -175,7 +175,7 @@ func TestEachBlockedClientIsLoggedOnce(t *testing.T) {
 		in.Class.Spec.Edge.Logins = &v1alpha1.ClassLogins{Paths: []v1alpha1.LoginPath{"/login"}, MaxFailures: 1}
 	})
 	gate := p.start()
-	if _, _, err := p.client().do(http.MethodPost, "/login", http.StatusUnauthorized); err != nil {
+	if _, err := p.client().do(http.MethodPost, "/login", http.StatusUnauthorized); err != nil {
 		t.Fatal(err)
 	}
 	p.eventuallyStatus("the blocked client is counted", func(s edgeStatus) bool { return s.BlockedClients == 1 })

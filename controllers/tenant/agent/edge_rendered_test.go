@@ -127,27 +127,31 @@ func (c *customer) get(path string) error {
 }
 
 func (c *customer) ask(method, path string) (status int, body string, err error) {
-	answer, body, err := c.do(method, path, http.StatusOK)
-	if err != nil {
-		return 0, "", err
-	}
-	return answer.StatusCode, body, nil
+	got, err := c.do(method, path, http.StatusOK)
+	return got.status, got.body, err
+}
+
+// reply is what the gate answered.
+type reply struct {
+	status int
+	header http.Header
+	body   string
 }
 
 // do asks the application for an answer with the status.
-func (c *customer) do(method, path string, wish int) (*http.Response, string, error) {
+func (c *customer) do(method, path string, wish int) (reply, error) {
 	request, err := http.NewRequest(method, "https://"+gateHost+path, nil)
 	if err != nil {
-		return nil, "", err
+		return reply{}, err
 	}
 	request.Header.Set("X-Answer", strconv.Itoa(wish))
 	answer, err := (&http.Client{Transport: c.transport, Timeout: agenttest.Patience}).Do(request)
 	if err != nil {
-		return nil, "", err
+		return reply{}, err
 	}
-	defer answer.Body.Close() //nolint:errcheck // only read.
+	defer answer.Body.Close()
 	content, err := io.ReadAll(answer.Body)
-	return answer, string(content), err
+	return reply{answer.StatusCode, answer.Header, string(content)}, err
 }
 
 // begin sends a request that the application does not finish before the test says so.

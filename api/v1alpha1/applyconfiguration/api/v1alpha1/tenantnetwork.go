@@ -14,7 +14,7 @@ import (
 // TenantNetwork says who may reach a tenant and where.
 type TenantNetworkApplyConfiguration struct {
 	// access says who may reach the gate: Open (the default), Restricted or Closed. Closing or restricting it
-	// ends new connections at once; see allowedRanges about open ones.
+	// ends new connections at once. Closing cuts open ones within seconds too; see allowedRanges about restricting.
 	Access *apiv1alpha1.AccessMode `json:"access,omitempty"`
 	// allowedRanges are the client networks that may connect when access is Restricted. Removing one ends new
 	// connections from there at once, at Service and NetworkPolicy. A connection that is open already may
