@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,6 +43,7 @@ type managerFlags struct {
 	auditInterval     time.Duration
 	probeInterval     time.Duration
 	probeOutside      []string
+	probePoints       []string
 	tolerateNoWalls   bool
 	concurrency       int
 	leaderElect       bool
@@ -78,6 +80,7 @@ func (f *managerFlags) bind(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.auditInterval, "audit-interval", 10*time.Minute, "how often each tenant's Secrets are looked at")
 	flags.DurationVar(&f.probeInterval, "probe-interval", 10*time.Minute, "how often each tenant's walls and encryption are put to the proof; evidence counts for three times as long")
 	flags.StringSliceVar(&f.probeOutside, "probe-outside", nil, "addresses (IPv4:port) beyond the cluster that the operator reaches and no tenant may: their walls are proven against these, too")
+	flags.StringSliceVar(&f.probePoints, "probe-points", nil, "probe points outside the cluster (freehold agent point), as ADDRESS=URL, such as 198.51.100.9=http://198.51.100.9:9445: they tell whether gates let their address in")
 	flags.BoolVar(&f.tolerateNoWalls, "tolerate-missing-walls", false, "let pods of tenants start where no NetworkPolicy is enforced")
 	flags.IntVar(&f.concurrency, "concurrency", 8, "how many Tenants are worked on at a time")
 	flags.BoolVar(&f.leaderElect, "leader-elect", false, "let only one of several operators work")
@@ -159,11 +162,13 @@ func (f managerFlags) options(namespace, serviceAccount string) (controllers.Opt
 		errs = append(errs, fmt.Errorf("--image-pull-policy=%s is none of Always, IfNotPresent and Never", f.pullPolicy))
 	}
 	errs = append(errs, addresses("--probe-outside", f.probeOutside))
+	points, err := points("--probe-points", f.probePoints)
+	errs = append(errs, err)
 	return controllers.Options{
 		Concurrency: f.concurrency,
 		Probe: probe.Options{
 			Interval: f.probeInterval, Image: f.edgeImage, PullPolicy: policy, ClusterDomain: f.clusterDomain,
-			Canary: probe.FindCanary(namespace, f.clusterDomain), APIServer: apiServer(), Outside: f.probeOutside,
+			Canary: probe.FindCanary(namespace, f.clusterDomain), APIServer: apiServer(), Outside: f.probeOutside, Points: points,
 		},
 		Tenant: tenant.Options{
 			AuditInterval: f.auditInterval,
@@ -194,6 +199,20 @@ func addresses(flag string, values []string) error {
 		}
 	}
 	return nil
+}
+
+// points reads probe points.
+func points(flag string, values []string) ([]probe.Point, error) {
+	var out []probe.Point
+	for _, value := range values {
+		text, where, _ := strings.Cut(value, "=")
+		address, err := netip.ParseAddr(text)
+		if err != nil || !strings.HasPrefix(where, "http://") && !strings.HasPrefix(where, "https://") {
+			return nil, fmt.Errorf("%s: %q is not of the form 198.51.100.9=http://198.51.100.9:9445", flag, value)
+		}
+		out = append(out, probe.Point{Address: address, URL: strings.TrimSuffix(where, "/")})
+	}
+	return out, nil
 }
 
 // prefixes reads networks in CIDR notation; a bare address is a network of one.

@@ -22,6 +22,9 @@ start_local_cluster() {
   export KUBECONFIG
   section "images (the first time downloads Debian packages: some minutes)"
   devcluster load
+  # The program that is in the images, for what runs outside of the cluster.
+  FREEHOLD_PROGRAM=$(cache_dir images)/freehold
+  export FREEHOLD_PROGRAM
 }
 
 if [ -z "${KUBECONFIG:-}" ]; then

@@ -24,6 +24,9 @@ import (
 	"github.com/freehold-dev/freehold/controllers/internal/dial"
 )
 
+// Point is a probe point outside the cluster.
+type Point = dial.Point
+
 // Options are what the installation decides.
 type Options struct {
 	// Interval between two proofs of a Tenant. Default: ten minutes. Evidence counts for three intervals.
@@ -39,6 +42,8 @@ type Options struct {
 	APIServer string
 	// Outside are addresses, host:port, beyond the cluster that no tenant's class allows. May be empty.
 	Outside []string
+	// Points outside the cluster, which tell whether they get into gates. May be empty.
+	Points []dial.Point
 	// Dial makes the operator's own attempts. Default: a dial.Dialer.
 	Dial func(context.Context, []dial.Attempt) []dial.Outcome
 }

@@ -144,7 +144,7 @@ func (j judgement) isolated() verdict {
 	for at, r := range []role{roleDatabase, roleApp, roleEdge} {
 		made.claims = append(made.claims, j.ingress("IngressTo"+titles[r], m.parts(i)[at], r))
 	}
-	made.claims = append(made.claims, j.sourceRanges())
+	made.claims = append(made.claims, j.clientRanges())
 	made.sumUp(j.notEnforced())
 	return made
 }
@@ -187,34 +187,6 @@ func strangers(m *member) v1alpha1.Claim {
 		"not made by Freehold and able to open walls: " + strings.Join(m.foreign, ", ") + "; remove them from namespace " + m.namespace)}
 }
 
-// sourceRangesClaim is reported, but decides nothing: no client outside the cluster takes part in a round.
-const sourceRangesClaim = "ClientRanges"
-
-func (j judgement) sourceRanges() v1alpha1.Claim {
-	network := j.self().tenant.Spec.Network
-	text := "everyone"
-	switch network.Access {
-	case v1alpha1.AccessClosed:
-		text = "nobody"
-	case v1alpha1.AccessRestricted:
-		text = joined(network.AllowedRanges)
-	default:
-	}
-	if len(network.DeniedRanges) > 0 {
-		text += " except " + joined(network.DeniedRanges)
-	}
-	return v1alpha1.Claim{Name: sourceRangesClaim, Status: metav1.ConditionUnknown, Message: limited(
-		"configured, not proven: clients from " + text + " may connect; only a connection from there could prove it")}
-}
-
-func joined(ranges []v1alpha1.CIDR) string {
-	texts := make([]string, 0, len(ranges))
-	for _, text := range ranges {
-		texts = append(texts, string(text))
-	}
-	return strings.Join(texts, ", ")
-}
-
 // notEnforced reports whether every role of the instance reached the canary: then there are no walls at all, unless a
 // stranger's object has opened them.
 func (j judgement) notEnforced() bool {
@@ -247,7 +219,7 @@ func (v *verdict) sumUp(notEnforced bool) {
 		case c.Status == metav1.ConditionFalse:
 			broken = append(broken, c.Name+": "+c.Message)
 			foreign = foreign || c.Name == "NoForeignObjects"
-		case c.Status == metav1.ConditionUnknown && c.Name != sourceRangesClaim:
+		case c.Status == metav1.ConditionUnknown && c.Name != clientRangesClaim:
 			unknown = append(unknown, c.Name+": "+c.Message)
 		}
 	}

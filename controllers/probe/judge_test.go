@@ -4,6 +4,7 @@ package probe
 
 import (
 	"encoding/json"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -90,7 +91,7 @@ func TestWallsThatStandAreProven(t *testing.T) {
 	v := judged(members, strict(members, outsideOfAll)).isolated()
 	expect(t, v, metav1.ConditionTrue, v1alpha1.ReasonProven)
 	for _, c := range v.claims {
-		if c.Status != metav1.ConditionTrue && c.Name != sourceRangesClaim {
+		if c.Status != metav1.ConditionTrue && c.Name != clientRangesClaim {
 			t.Errorf("%s: %s", c.Name, c.Message)
 		}
 	}
@@ -290,5 +291,48 @@ func TestBlockedClientsAreCountedOverAllGatePods(t *testing.T) {
 	seen[source{1, roleEdge}]["1/agent#1"].Gate.BlockedClients = 7
 	if got := judged(members, seen).blocked(); got != 5 {
 		t.Errorf("got %d, want 5: another Tenant's do not count", got)
+	}
+}
+
+func TestWhatPointsOutsideMeetIsComparedWithTheSpec(t *testing.T) {
+	inside, outside := netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("198.51.100.200")
+	w := outsideOfAll
+	w.points = []dial.Point{{Address: inside}, {Address: outside}}
+	restricted := v1alpha1.TenantNetwork{Access: v1alpha1.AccessRestricted, AllowedRanges: []v1alpha1.CIDR{"198.51.100.0/25"}}
+	for name, row := range map[string]struct {
+		network v1alpha1.TenantNetwork
+		results [2]dial.Result
+		status  metav1.ConditionStatus
+		says    string
+	}{
+		"open to both":            {v1alpha1.TenantNetwork{}, [2]dial.Result{dial.Open, dial.Open}, metav1.ConditionTrue, "198.51.100.200 gets in"},
+		"restricted to one":       {restricted, [2]dial.Result{dial.Open, dial.Silent}, metav1.ConditionTrue, "198.51.100.200 is kept out"},
+		"one gets in who may not": {restricted, [2]dial.Result{dial.Open, dial.Open}, metav1.ConditionFalse, "198.51.100.200 GETS IN"},
+		"one may and does not":    {restricted, [2]dial.Result{dial.Silent, dial.Silent}, metav1.ConditionUnknown, "198.51.100.1 does not get in, and may"},
+		"one does not answer":     {restricted, [2]dial.Result{dial.Open, dial.Failed}, metav1.ConditionUnknown, "198.51.100.200 did not answer"},
+		"denied within all":       {v1alpha1.TenantNetwork{DeniedRanges: []v1alpha1.CIDR{"198.51.100.200/32"}}, [2]dial.Result{dial.Open, dial.Refused}, metav1.ConditionTrue, "everywhere except 198.51.100.200/32"},
+		"closed":                  {v1alpha1.TenantNetwork{Access: v1alpha1.AccessClosed}, [2]dial.Result{dial.Refused, dial.Silent}, metav1.ConditionTrue, "clients from nowhere"},
+	} {
+		members := two()
+		members[0].tenant.Spec.Network = row.network
+		seen := strict(members, w)
+		for k, result := range row.results {
+			seen[operator][pointID(0, k)] = dial.Outcome{Result: result}
+		}
+		j := judgement{members: members, world: w, seen: seen, index: 0}
+		if c := j.clientRanges(); c.Status != row.status || !strings.Contains(c.Message, row.says) {
+			t.Errorf("%s: got %s: %s", name, c.Status, c.Message)
+		}
+		want := metav1.ConditionTrue
+		if row.status == metav1.ConditionFalse {
+			want = metav1.ConditionFalse
+		}
+		if v := j.isolated(); v.status != want {
+			t.Errorf("%s: Isolated is %s: %s", name, v.status, v.message)
+		}
+		delete(seen, source{0, roleEdge})
+		if c := j.clientRanges(); strings.Contains(c.Message, "is kept out") {
+			t.Errorf("%s: a gate that answers nobody keeps nobody out: %s", name, c.Message)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/internal/dial"
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
 )
 
@@ -121,6 +122,8 @@ type world struct {
 	canary, api string
 	// outside are addresses beyond the cluster.
 	outside []string
+	// points beyond the cluster tell whether they get into gates.
+	points []dial.Point
 }
 
 // metadata is the metadata service of most clouds.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -41,7 +42,7 @@ func (r *Reconciler) start(ctx context.Context, members []*member) (*round, erro
 	for from, attempts := range plan(members, w) {
 		if from == operator {
 			// The attempts have limits of their own; the pass that starts them ends before they do.
-			go func() { made.own <- r.dial(context.WithoutCancel(ctx), attempts) }()
+			go func() { made.own <- r.own(context.WithoutCancel(ctx), members, attempts) }()
 			continue
 		}
 		pod, err := r.pod(members[from.member], from.role, attempts)
@@ -56,9 +57,25 @@ func (r *Reconciler) start(ctx context.Context, members []*member) (*round, erro
 	return made, nil
 }
 
+// own makes the operator's own attempts, and asks the points outside the cluster.
+func (r *Reconciler) own(ctx context.Context, members []*member, attempts []dial.Attempt) []dial.Outcome {
+	var group sync.WaitGroup
+	asked := make([]dial.Outcome, len(members)*len(r.options.Points))
+	for i, m := range members {
+		for k, point := range r.options.Points {
+			if addresses := m.tenant.Status.Addresses; len(addresses) > 0 {
+				group.Go(func() { asked[i*len(r.options.Points)+k] = point.Reach(ctx, pointID(i, k), addresses[0]) })
+			}
+		}
+	}
+	outcomes := r.dial(ctx, attempts)
+	group.Wait()
+	return append(outcomes, asked...)
+}
+
 // world is what lies outside of the instances.
 func (r *Reconciler) world(ctx context.Context) world {
-	w := world{api: r.options.APIServer, outside: r.options.Outside}
+	w := world{api: r.options.APIServer, outside: r.options.Outside, points: r.options.Points}
 	// Without its address the canary is a target that is not known; the claims say so.
 	w.canary, _ = r.options.Canary(ctx)
 	return w

@@ -24,11 +24,11 @@ import (
 )
 
 // visitor is somebody outside the cluster. On the local cluster each has a network, hence an address, of their own.
-type visitor struct{ name string }
+type visitor struct{ name, address string }
 
 var (
-	c10 = visitor{"c10"} // 198.19.0.10
-	c20 = visitor{"c20"} // 198.19.0.20
+	c10 = visitor{"c10", "198.19.0.10"}
+	c20 = visitor{"c20", "198.19.0.20"}
 )
 
 const (

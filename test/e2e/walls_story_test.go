@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"time"
@@ -206,6 +207,37 @@ spec: {podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{}], egress: [
 		AddReportEntry("lockdown", took.String())
 		Expect(took.cut).To(BeNumerically("<", 10*time.Second), "an open connection should be cut within ten seconds")
 		Expect(took.refused).To(BeNumerically("<", 10*time.Second), "new connections should be refused within ten seconds")
+	}, SpecTimeout(limit))
+
+	It("are told by points outside the cluster: who gets in is who may", func(ctx SpecContext) {
+		needLocalCluster()
+		program := os.Getenv("FREEHOLD_PROGRAM")
+		Expect(program).To(BeAnExistingFile(), "hack/e2e.sh names the program that was put into the images")
+		var declared []string
+		for i, who := range []visitor{c10, c20} {
+			command := exec.Command("ip", "netns", "exec", "dc-"+who.name, program, "agent", "point", "--networks=198.18.0.0/24")
+			command.Stderr = GinkgoWriter
+			Expect(command.Start()).To(Succeed())
+			DeferCleanup(func() { _ = command.Process.Kill(); _ = command.Wait() })
+			declared = append(declared, fmt.Sprintf("probe.points[%d].address=%s,probe.points[%d].url=http://%s:9445", i, who.address, i, who.address))
+		}
+		install(ctx, "--set", strings.Join(declared, ","))
+		DeferCleanup(func(ctx SpecContext) { install(ctx) }, NodeTimeout(limit))
+		told := func(words ...string) {
+			GinkgoHelper()
+			Eventually(func(g Gomega) {
+				claim := customer.claims(ctx, v1alpha1.ConditionIsolated)["ClientRanges"]
+				g.Expect(string(claim.Status)).To(Equal("True"), claim.Message)
+				for _, text := range words {
+					g.Expect(claim.Message).To(ContainSubstring(text))
+				}
+			}).WithContext(ctx).Should(Succeed())
+		}
+		told(c10.address+" gets in", c20.address+" gets in")
+		customer.patch(ctx, `{"spec":{"network":{"access":"Restricted","allowedRanges":["`+c10Range+`"]}}}`)
+		told(c10.address+" gets in", c20.address+" is kept out")
+		customer.patch(ctx, `{"spec":{"network":{"access":"Open","allowedRanges":null}}}`)
+		told(c10.address+" gets in", c20.address+" gets in")
 	}, SpecTimeout(limit))
 
 	It("say whose word the encryption at rest is", func(ctx SpecContext) {

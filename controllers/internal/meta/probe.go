@@ -5,6 +5,8 @@ package meta
 const (
 	// PortCanary is where the canary listens, which no wall lets a tenant's pod reach.
 	PortCanary = 9444
+	// PortPoint is where a probe point outside the cluster answers the operator.
+	PortPoint = 9445
 	// CanaryService is the headless Service of the canary in the operator's namespace.
 	CanaryService = "freehold-canary"
 	// ContainerProbe is the one container of a pod that makes the attempts of a proof.

@@ -46,6 +46,7 @@ func Command() *cobra.Command {
 			walls()),
 		attempts(),
 		canary(),
+		point(),
 	)
 	return root
 }
@@ -80,6 +81,17 @@ func canary() *cobra.Command {
 		return failure(prove.Canary(ctx, log, address))
 	})
 	command.Flags().StringVar(&address, "address", fmt.Sprintf(":%d", meta.PortCanary), "address to listen at")
+	return command
+}
+
+func point() *cobra.Command {
+	var address string
+	var networks []string
+	command := leaf("point", "Tell, from outside the cluster, whether gates let this address in", func(ctx context.Context, log *slog.Logger) (int, error) {
+		return failure(prove.Point(ctx, log, address, networks))
+	})
+	command.Flags().StringVar(&address, "address", fmt.Sprintf(":%d", meta.PortPoint), "address to listen at")
+	command.Flags().StringSliceVar(&networks, "networks", nil, "networks (CIDR) of the gates' addresses; nothing else is connected to (required)")
 	return command
 }
 

@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 
 	"github.com/freehold-dev/freehold/controllers/internal/dial"
+	"github.com/freehold-dev/freehold/controllers/tenant/agent/internal/probe"
 )
 
 // Attempts makes the attempts, a JSON list of dial.Attempt, and writes the list of dial.Outcome to the file, which
@@ -47,5 +49,31 @@ func Canary(ctx context.Context, log *slog.Logger, address string) error {
 			continue
 		}
 		_ = conn.Close()
+	}
+}
+
+// Point answers the operator whether gates in the networks let it in, until ctx ends.
+func Point(ctx context.Context, log *slog.Logger, address string, networks []string) error {
+	var gates []netip.Prefix
+	for _, text := range networks {
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return fmt.Errorf("--networks: %w", err)
+		}
+		gates = append(gates, network)
+	}
+	if len(gates) == 0 {
+		return errors.New("--networks must name the networks of the gates' addresses")
+	}
+	failed, err := probe.Serve(ctx, address, dial.PointHandler(gates))
+	if err != nil {
+		return err
+	}
+	log.Info("answering", "address", address, "networks", networks)
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-failed:
+		return err
 	}
 }
