@@ -52,6 +52,8 @@ func Start() (*Environment, error) {
 		ErrorIfCRDPathMissing: true,
 		Scheme:                scheme,
 	}
+	// By default there are 254 addresses for Services, and nothing is ever removed in a test.
+	server.ControlPlane.GetAPIServer().Configure().Set("service-cluster-ip-range", "10.0.0.0/16")
 	config, err := server.Start()
 	if err != nil {
 		return nil, fmt.Errorf("starting the API server for the test: %w", err)

@@ -5,6 +5,8 @@
 //	freehold agent database prepare   init container: makes the volume ready, or refuses it
 //	freehold agent database run       first process of the database's container
 //	freehold agent edge run           first process of the gate's container
+//	freehold agent edge blocked       for people: lists the clients that may not log in
+//	freehold agent edge unblock       for people: lets them again
 //	freehold agent wait database      init container of the application
 //
 // The agent belongs to the instance's images, so it changes only with a revision. It holds no Kubernetes
