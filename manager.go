@@ -78,7 +78,7 @@ func (f *managerFlags) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&f.pullPolicy, "image-pull-policy", string(corev1.PullIfNotPresent), "pull policy of both: Always, IfNotPresent or Never")
 	flags.StringVar(&f.tenantClusterRole, "tenant-cluster-role", "freehold-tenant", "ClusterRole that the operator binds itself to in each tenant's namespace")
 	flags.DurationVar(&f.auditInterval, "audit-interval", 10*time.Minute, "how often each tenant's Secrets are looked at")
-	flags.DurationVar(&f.probeInterval, "probe-interval", 10*time.Minute, "how often each tenant's walls and encryption are put to the proof; evidence counts for three times as long")
+	flags.DurationVar(&f.probeInterval, "probe-interval", 10*time.Minute, "how often each tenant's walls and encryption are put to the proof; evidence counts for three times as long; 0 proves nothing")
 	flags.StringSliceVar(&f.probeOutside, "probe-outside", nil, "addresses (IPv4:port) beyond the cluster that the operator reaches and no tenant may: their walls are proven against these, too")
 	flags.StringSliceVar(&f.probePoints, "probe-points", nil, "probe points outside the cluster (freehold agent point), as ADDRESS=URL, such as 198.51.100.9=http://198.51.100.9:9445: they tell whether gates let their address in")
 	flags.BoolVar(&f.tolerateNoWalls, "tolerate-missing-walls", false, "let pods of tenants start where no NetworkPolicy is enforced")

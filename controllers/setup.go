@@ -35,7 +35,7 @@ import (
 type Options struct {
 	// Tenant are the options of the tenant controller.
 	Tenant tenant.Options
-	// Probe are the options of the probe controller.
+	// Probe are the options of the probe controller. Without an interval there is none, and nothing is proven.
 	Probe probe.Options
 	// Clock of all controllers. Default: the system's.
 	Clock clock.PassiveClock
@@ -64,6 +64,9 @@ func Setup(mgr manager.Manager, options Options) error {
 	reconciler := tenant.NewReconciler(mgr.GetClient(), mgr.GetAPIReader(), options.Clock, recorder, options.Tenant)
 	if err := reconciler.SetupWithManager(mgr, options.Concurrency); err != nil {
 		return fmt.Errorf("setting up the tenant controller: %w", err)
+	}
+	if options.Probe.Interval <= 0 {
+		return nil
 	}
 	prober := probe.NewReconciler(mgr.GetClient(), mgr.GetAPIReader(), options.Clock, recorder, options.Probe)
 	if err := prober.SetupWithManager(mgr, options.Concurrency); err != nil {

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/tools/events"
@@ -29,7 +28,7 @@ type Point = dial.Point
 
 // Options are what the installation decides.
 type Options struct {
-	// Interval between two proofs of a Tenant. Default: ten minutes. Evidence counts for three intervals.
+	// Interval between two proofs of a Tenant. Evidence counts for three intervals.
 	Interval time.Duration
 	// Image of the pods that make the attempts, and its pull policy. It has the freehold binary.
 	Image      string
@@ -72,9 +71,6 @@ type Reconciler struct {
 
 // NewReconciler makes a Reconciler. c reads from caches and writes to the API server; live reads from the API server.
 func NewReconciler(c client.Client, live client.Reader, clk clock.PassiveClock, recorder events.EventRecorder, options Options) *Reconciler {
-	if options.Interval <= 0 {
-		options.Interval = 10 * time.Minute
-	}
 	if options.Dial == nil {
 		options.Dial = dial.Dialer{}.All
 	}
@@ -297,13 +293,3 @@ func (r *Reconciler) forget(ctx context.Context, name string) error {
 	conditions.Forget(name, owned...)
 	return err
 }
-
-// touched notes that a Tenant's walls changed: they are proven soon.
-func (r *Reconciler) touched(name string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.changed[name] = true
-}
-
-// wallKinds are watched: a change of one of ours is followed by a proof.
-var wallKinds = []client.Object{&networkingv1.NetworkPolicy{}}
