@@ -219,16 +219,18 @@ func (r *Reconciler) finish(ctx context.Context, under *round) error {
 		// What was seen is about the spec that was looked at.
 		p.tenant = tenant.DeepCopy()
 		p.tenant.Generation = m.tenant.Generation
-		for _, v := range []verdict{j.isolated(), j.encryptedInTransit(now), j.encryptedAtRest()} {
-			p.set(v, under.began, now)
-		}
 		if m.tenant.Spec.Lockdown {
 			p.set(j.shut(), under.began, now)
 		}
+		if !under.lockdown {
+			for _, v := range []verdict{j.isolated(), j.encryptedInTransit(now), j.encryptedAtRest()} {
+				p.set(v, under.began, now)
+			}
+			r.tellBlocked(tenant, j.blocked())
+			proofSeconds.Observe(now.Sub(under.began).Seconds())
+			proofTime.WithLabelValues(m.name).Set(float64(now.Unix()))
+		}
 		errs = append(errs, r.write(ctx, p))
-		r.tellBlocked(tenant, j.blocked())
-		proofSeconds.Observe(now.Sub(under.began).Seconds())
-		proofTime.WithLabelValues(m.name).Set(float64(now.Unix()))
 	}
 	r.conclude(under)
 	return errors.Join(errs...)

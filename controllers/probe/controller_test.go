@@ -282,9 +282,14 @@ func TestALockdownIsSaidToBeDoneOnlyWhenProven(t *testing.T) {
 	s.clock.SetTime(s.clock.Now().Add(time.Second))
 	s.pass()
 	s.Expect(s.condition(v1alpha1.ConditionLockedDown)).To(HavePrefix("False Closing"))
-	s.Expect(s.probes()).To(HaveLen(3), "it is proven at once, and alone")
+	s.Expect(s.probes()).To(HaveLen(1), "it is proven at once, and nothing else is")
 	s.answer(s.probes())
 	s.Eventually(func() string { s.pass(); return s.condition(v1alpha1.ConditionLockedDown) }).Should(HavePrefix("True Proven"))
+	s.Expect(s.condition(v1alpha1.ConditionIsolated)).To(HavePrefix("True Proven"), "what was not looked at stays")
+	s.clock.SetTime(s.clock.Now().Add(minimumPause + time.Second))
+	s.round()
+	s.Expect(s.condition(v1alpha1.ConditionIsolated)).To(HavePrefix("True Proven"), "the walls of a closed gate are proven as well")
+	s.Expect(s.condition(v1alpha1.ConditionLockedDown)).To(HavePrefix("True Proven"))
 
 	tenant = s.tenant()
 	tenant.Spec.Lockdown = false

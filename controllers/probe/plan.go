@@ -26,7 +26,7 @@ var may = map[role]role{roleApp: roleDatabase, roleEdge: roleApp}
 func plan(members []*member, w world) map[source][]dial.Attempt {
 	out := map[source][]dial.Attempt{}
 	for _, t := range w.targets() {
-		out[operator] = append(out[operator], tries(t, false)...)
+		out[operator] = append(out[operator], enrich(tries(t, false), func(_ int, a *dial.Attempt) { a.Brief = !t.required })...)
 	}
 	for i, m := range members {
 		for _, part := range m.parts(i) {
@@ -41,6 +41,11 @@ func plan(members []*member, w world) map[source][]dial.Attempt {
 		}
 	}
 	return out
+}
+
+// planLockdown lists only what proves that a gate is shut.
+func planLockdown(members []*member) map[source][]dial.Attempt {
+	return map[source][]dial.Attempt{{0, roleEdge}: gateAttempts(0, members[0])}
 }
 
 // parts are the member's parts as targets.

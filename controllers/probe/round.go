@@ -31,6 +31,8 @@ type round struct {
 	// pods that have not answered yet, all of them in made.
 	waiting map[source]*corev1.Pod
 	made    []*corev1.Pod
+	// lockdown says that nothing but a lockdown is proven.
+	lockdown bool
 	// own delivers the outcomes of the operator's own attempts, once.
 	own chan []dial.Outcome
 }
@@ -39,7 +41,12 @@ type round struct {
 func (r *Reconciler) start(ctx context.Context, members []*member) (*round, error) {
 	w := r.world(ctx)
 	made := &round{members: members, world: w, began: r.clock.Now(), seen: evidence{}, waiting: map[source]*corev1.Pod{}, own: make(chan []dial.Outcome, 1)}
-	for from, attempts := range plan(members, w) {
+	attempts := plan(members, w)
+	if closing(members[0].tenant) {
+		made.lockdown, attempts = true, planLockdown(members)
+		made.seen.add(operator, nil) // It tries nothing.
+	}
+	for from, attempts := range attempts {
 		if from == operator {
 			// The attempts have limits of their own; the pass that starts them ends before they do.
 			go func() { made.own <- r.own(context.WithoutCancel(ctx), members, attempts) }()

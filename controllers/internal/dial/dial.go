@@ -59,6 +59,8 @@ type Attempt struct {
 	Address string `json:"address"`
 	// Denied says that the connection shall fail; otherwise it shall succeed.
 	Denied bool `json:"denied,omitempty"`
+	// Brief says that the attempt is given up after two tries: perhaps nobody is there to answer.
+	Brief bool `json:"brief,omitempty"`
 	// ServerName is whom the server has to prove to be, and the host that is asked for. For TLS, Gate and PostgreSQL.
 	ServerName string `json:"serverName,omitempty"`
 	// Closed says that the gate shall let nobody in and hold no connection of before. For Status.
@@ -143,7 +145,7 @@ func (d Dialer) repeat(ctx context.Context, a Attempt) Outcome {
 			denied = 0
 		}
 		asWanted := a.Denied && denied >= enough || !a.Denied && denied == 0 && outcome.Problem == ""
-		if asWanted || ctx.Err() != nil || !d.Clock.Now().Before(deadline) {
+		if asWanted || a.Brief && tries >= enough || ctx.Err() != nil || !d.Clock.Now().Before(deadline) {
 			return outcome
 		}
 		select {

@@ -109,6 +109,14 @@ func TestWallsThatComeLateAreWaitedFor(t *testing.T) {
 	}
 }
 
+func TestWhatPerhapsNobodyAnswersIsSoonGivenUp(t *testing.T) {
+	d := quick()
+	d.Limit = time.Hour
+	if got := one(t, d, Attempt{Address: nobody(t), Brief: true}); got.Result != Refused || got.Tries != enough {
+		t.Errorf("got %+v, want %d tries", got, enough)
+	}
+}
+
 // gateway is a TLS server for shop.example.com; its authority is in a file.
 func gateway(t *testing.T, lowest uint16) (address, authority string) {
 	t.Helper()
