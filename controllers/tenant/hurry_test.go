@@ -113,4 +113,16 @@ var _ = Describe("New lists of the gate", func() {
 		Expect(aboutPods()).To(BeEmpty())
 	})
 
+	It("are told of together with a new certificate", func() {
+		w.settle()
+		w.clock.SetTime(time.Now().Add(70 * 24 * time.Hour)) // renewed after 60 of 90 days
+		before := w.listsHash(gate)
+		w.pass()
+		told := w.listsHash(gate)
+		Expect(told).NotTo(Equal(before), "the kubelet should look at the new certificate at once")
+		w.settle()
+		w.requests.Reset()
+		w.pass()
+		Expect(aboutPods()).To(BeEmpty())
+	})
 })

@@ -52,6 +52,9 @@ func (r *Reconciler) renderInputs(s *scope) render.Inputs {
 		Gate:        s.observed.services[meta.EdgeService],
 	}
 	inputs.ListsHurried = listsHurried(s.observed)
+	if live := s.observed.configMaps[meta.EdgeListsConfigMap]; live != nil {
+		inputs.GateCertificate = live.Annotations[meta.AnnotationGateCertificate]
+	}
 	if live := s.observed.configMaps[meta.TrustConfigMap]; live != nil {
 		inputs.TrustBundle, inputs.SecretsHash = live.Data[meta.KeyCACert], live.Annotations[meta.AnnotationSecretsHash]
 	}

@@ -142,6 +142,9 @@ func (r *Reconciler) makeSecret(ctx context.Context, s *scope, want wantedSecret
 		return fmt.Errorf("looking at Secret %s: %w", key, err)
 	}
 	intact, err := intact(seen, want, s.now)
+	if err == nil && intact {
+		s.serves(want.name, seen.Annotations)
+	}
 	if err != nil || intact {
 		return err
 	}
@@ -166,6 +169,17 @@ func (r *Reconciler) writeSecret(ctx context.Context, s *scope, want wantedSecre
 		WithAnnotations(annotations).
 		WithType(want.kind).
 		WithData(content.data)
-	_, err = do(ctx, r, s, secretKind, live, configuration)
+	if _, err = do(ctx, r, s, secretKind, live, configuration); err == nil {
+		s.serves(want.name, annotations)
+	}
 	return err
+}
+
+// serves notes which certificate the gate serves, by the metadata of its Secret.
+func (s *scope) serves(secret string, annotations map[string]string) {
+	if secret != meta.EdgeTLSSecret {
+		return
+	}
+	sum := sha256.Sum256([]byte(annotations[meta.AnnotationMadeFrom] + " " + annotations[meta.AnnotationNotAfter]))
+	s.inputs.GateCertificate = hex.EncodeToString(sum[:])[:10]
 }

@@ -70,7 +70,7 @@ var _ = Describe("Secrets", func() {
 			Expect(certificate(after).DNSNames).To(Equal(certificate(before).DNSNames))
 			Expect(certificate(after).CheckSignatureFrom(certificate(w.secret(meta.CASecret)))).To(Succeed())
 		}
-		Expect(w.writes()).To(BeEmpty())
+		w.settle()
 	},
 		Entry("the authority", meta.CASecret, true),
 		Entry("the database's credentials", meta.CredentialsSecret, true),

@@ -177,6 +177,9 @@ const (
 	AnnotationSecretsHash = "freehold.dev/secrets-hash"
 	// AnnotationListsHash on the gate's pods makes the kubelet look at the gate's lists at once when it changes.
 	AnnotationListsHash = "freehold.dev/lists-hash"
+	// AnnotationGateCertificate on the lists' ConfigMap identifies the certificate that the gate serves: its pods are told
+	// of a new one as of new lists.
+	AnnotationGateCertificate = "freehold.dev/gate-certificate"
 	// AnnotationListsHurried on the lists' ConfigMap says how far the gate's pods were told of its content.
 	AnnotationListsHurried = "freehold.dev/lists-hurried"
 )

@@ -59,6 +59,9 @@ func edgeListsConfigMap(in Inputs, balancers balancers) *corev1ac.ConfigMapApply
 			meta.KeyProxiesList: list("load balancers that say for whom they connect", prefixStrings(balancers.proxies)),
 			meta.KeyDirectList:  list("who may connect without a load balancer that says so", directList(in)),
 		})
+	if in.GateCertificate != "" {
+		made.WithAnnotations(map[string]string{meta.AnnotationGateCertificate: in.GateCertificate})
+	}
 	return made.WithAnnotations(map[string]string{
 		meta.AnnotationListsHurried: or(in.ListsHurried, Hurried(made, HurryRounds)),
 	})
@@ -68,10 +71,10 @@ func edgeListsConfigMap(in Inputs, balancers balancers) *corev1ac.ConfigMapApply
 // of their own: the first time it may look before it has the new lists.
 const HurryRounds = 2
 
-// Hurried is the mark that the gate's pods were told of the lists for the given time: a hash of their content, and
-// the round.
+// Hurried is the mark that the gate's pods were told of the lists, and of the certificate beside them, for the given
+// time: a hash of both, and the round.
 func Hurried(lists *corev1ac.ConfigMapApplyConfiguration, round int) string {
-	raw, err := json.Marshal(lists.Data)
+	raw, err := json.Marshal([]any{lists.Data, lists.Annotations[meta.AnnotationGateCertificate]})
 	if err != nil {
 		panic(err) // A map of strings always encodes.
 	}

@@ -60,6 +60,9 @@ type Inputs struct {
 	TrustBundle string
 	// SecretsHash is the hash of what the Secrets were made from; it is noted on the trust ConfigMap.
 	SecretsHash string
+	// GateCertificate identifies the certificate that the gate serves; noted on the lists' ConfigMap. Empty before it is
+	// known.
+	GateCertificate string
 	// ListsHurried is how far the gate's pods were told of the lists, noted on the lists' ConfigMap. Empty: there
 	// are no pods, so they are as if told of what is rendered.
 	ListsHurried string
