@@ -144,14 +144,25 @@ func (d Dialer) repeat(ctx context.Context, a Attempt) Outcome {
 		} else {
 			denied = 0
 		}
-		asWanted := a.Denied && denied >= enough || !a.Denied && denied == 0 && outcome.Problem == ""
-		if asWanted || a.Brief && tries >= enough || ctx.Err() != nil || !d.Clock.Now().Before(deadline) {
+		if a.settled(outcome, denied) || ctx.Err() != nil || !d.Clock.Now().Before(deadline) {
 			return outcome
 		}
 		select {
 		case <-ctx.Done():
 		case <-d.Clock.After(d.Pause):
 		}
+	}
+}
+
+// settled reports whether another try would not tell more; denied is how often in a row the connection has failed.
+func (a Attempt) settled(o Outcome, denied int) bool {
+	switch {
+	case a.Brief && o.Tries >= enough:
+		return true
+	case a.Denied:
+		return denied >= enough
+	default:
+		return denied == 0 && o.Problem == ""
 	}
 }
 
