@@ -257,8 +257,9 @@ spec: {podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{}], egress: [
 var _ = Describe("A customer on a cluster that enforces nothing", Ordered, Label("no-walls"), func() {
 	customer := named("unwalled")
 
+	BeforeAll(func(ctx SpecContext) { customer.order(ctx) }, NodeTimeout(limit))
+
 	It("is not started, and told why", func(ctx SpecContext) {
-		customer.order(ctx)
 		Eventually(func() string {
 			said, _ := try(ctx, "kubectl", "logs", "-n", customer.namespace, "db-0", "-c", "wait-for-walls", "--tail=1")
 			return said
