@@ -13,6 +13,7 @@
 //	│ walls        namespace, role, quota, network policies          objects.go │
 //	│ secrets      escrow → Secrets; only if due              secrets.go, audit.go │
 //	│ live         config, services, claims, budgets                 objects.go │
+//	│ hurry        the kubelet shall look at the gate's lists now      hurry.go │
 //	│ revise       which revision runs? first, next, older, lost    revision.go │
 //	│ workloads    built from the stored revision only             workloads.go │
 //	│ volumes      PersistentVolumes are kept (Retain)               volumes.go │
