@@ -145,7 +145,7 @@ func (r *Reconciler) begin(ctx context.Context, tenant *v1alpha1.Tenant) (reconc
 		}
 	}
 	if !r.reserve(tenants) {
-		return reconcile.Result{RequeueAfter: pollInterval}, nil // The neighbour began one of its own just now.
+		return reconcile.Result{RequeueAfter: 2 * pollInterval}, nil // The neighbour just began one of its own, or there are many.
 	}
 	made, err := r.prepare(ctx, tenants)
 	if err != nil {
@@ -243,6 +243,9 @@ func (r *Reconciler) reserve(tenants []*v1alpha1.Tenant) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if slices.ContainsFunc(tenants, func(t *v1alpha1.Tenant) bool { return r.rounds[t.Name] != nil }) {
+		return false
+	}
+	if len(r.rounds) >= 2*maxRounds && !closing(tenants[0]) { // A lockdown waits for nobody.
 		return false
 	}
 	for _, t := range tenants {

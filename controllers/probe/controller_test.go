@@ -340,6 +340,23 @@ func TestBlockedClientsAreToldWhenTheyBecomeMore(t *testing.T) {
 	s.Expect(told()).To(Equal(0), "the same and fewer are no news")
 }
 
+func TestAFleetThatIsDueAtOnceIsNoBurstOfPods(t *testing.T) {
+	s := newStage(t, "fifteenth")
+	for i := range 2 * maxRounds {
+		s.prober.rounds[fmt.Sprintf("other-%d", i)] = reserved
+	}
+	s.Expect(s.pass().RequeueAfter).To(BeNumerically("<=", time.Second), "it comes soon, when others have ended")
+	s.Expect(s.probes()).To(BeEmpty())
+	tenant := s.tenant()
+	tenant.Spec.Lockdown = true
+	s.Expect(env.Client.Update(s.ctx, tenant)).To(Succeed())
+	s.pass()
+	s.Expect(s.probes()).To(HaveLen(1), "a lockdown waits for nobody")
+	delete(s.prober.rounds, "other-0")
+	s.answer(s.probes())
+	s.Eventually(func() string { s.pass(); return fmt.Sprint(len(s.probes())) }).Should(Equal("0"))
+}
+
 func TestATenantWithoutAnInstanceIsNotProven(t *testing.T) {
 	s := newStage(t, "ninth")
 	tenant := s.tenant()

@@ -18,6 +18,9 @@ import (
 const (
 	// roundLimit is how long a round may take; what has not answered by then is not proven.
 	roundLimit = 60 * time.Second
+	// maxRounds bounds how many rounds are under way at a time, so that a fleet that is due all at once is not a burst of
+	// pods. Eight rounds of some seconds prove a fleet of more than a thousand Tenants in ten minutes.
+	maxRounds = 8
 	// pollInterval is how often the pods of a round are looked at.
 	pollInterval = 500 * time.Millisecond
 )

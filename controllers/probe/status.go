@@ -86,10 +86,11 @@ func (r *Reconciler) write(ctx context.Context, p *report) error {
 	if !p.changed() {
 		return nil
 	}
+	status := v1alpha1.TenantStatus{Conditions: p.conditions, Proofs: p.proofs} // What is empty is left out.
 	raw, err := json.Marshal(map[string]any{
 		"apiVersion": v1alpha1.GroupVersion.String(), "kind": "Tenant",
 		"metadata": map[string]any{"name": p.tenant.Name, "uid": p.tenant.UID},
-		"status":   map[string]any{"conditions": p.conditions, "proofs": p.proofs},
+		"status":   status,
 	})
 	if err != nil {
 		return fmt.Errorf("encoding the status: %w", err)
