@@ -14,7 +14,7 @@ kustomize=$(hack/tools/build.sh kustomize)/kustomize
 for module in . hack/devcluster; do
   section "golangci-lint in ${module/#./the root module} (some minutes the first time)"
   # shellcheck disable=SC2086 # LINT_ARGS is a list of arguments.
-  (cd "$module" && "$lint" run --config "$root/.golangci.yml" --build-tags e2e,packets,bench --timeout 30m ${LINT_ARGS:-} ./...)
+  (cd "$module" && "$lint" run --allow-parallel-runners --config "$root/.golangci.yml" --build-tags e2e,packets,bench --timeout 30m ${LINT_ARGS:-} ./...)
 done
 
 section "shell scripts parse"
