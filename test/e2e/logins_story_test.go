@@ -7,7 +7,6 @@ package e2e
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -19,9 +18,7 @@ import (
 // guess tries a wrong password, and returns how that was answered.
 func (c *customer) guess(ctx context.Context, who visitor) *answer {
 	GinkgoHelper()
-	b := who.browse(c.host, c.address(ctx), c.authority(ctx))
-	form := url.Values{"username": {"admin"}, "password": {"a guess"}}
-	got, err := b.do(ctx, http.MethodPost, "/login", form.Encode(), http.Header{"Content-Type": {"application/x-www-form-urlencoded"}})
+	got, err := who.browse(c.host, c.address(ctx), c.authority(ctx)).sendLogin(ctx, "a guess")
 	Expect(err).NotTo(HaveOccurred())
 	return got
 }

@@ -131,20 +131,29 @@ func (b *browser) get(ctx context.Context, path string) (*answer, error) {
 
 var csrfField = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
 
-// logIn fills in Miniflux's login form, as a customer does.
-func (b *browser) logIn(ctx context.Context, password string) error {
+// sendLogin fills in the login form and sends it; any answer is one.
+func (b *browser) sendLogin(ctx context.Context, password string) (*answer, error) {
 	page, err := b.get(ctx, "/")
 	if err != nil {
-		return fmt.Errorf("open the login page: %w", err)
+		return nil, fmt.Errorf("open the login page: %w", err)
 	}
 	field := csrfField.FindStringSubmatch(page.body)
 	if page.StatusCode != http.StatusOK || field == nil {
-		return fmt.Errorf("the login page should have a form, but answered %s: %.300s", page.Status, page.body)
+		return nil, fmt.Errorf("the login page should have a form, but answered %s: %.300s", page.Status, page.body)
 	}
 	form := url.Values{"csrf": {field[1]}, "username": {"admin"}, "password": {password}}
 	got, err := b.do(ctx, http.MethodPost, "/login", form.Encode(), http.Header{"Content-Type": {"application/x-www-form-urlencoded"}})
 	if err != nil {
-		return fmt.Errorf("send the login form: %w", err)
+		return nil, fmt.Errorf("send the login form: %w", err)
+	}
+	return got, nil
+}
+
+// logIn fills in Miniflux's login form, as a customer does.
+func (b *browser) logIn(ctx context.Context, password string) error {
+	got, err := b.sendLogin(ctx, password)
+	if err != nil {
+		return err
 	}
 	if got.StatusCode != http.StatusFound || !strings.HasSuffix(got.Header.Get("Location"), "/unread") {
 		return fmt.Errorf("a login should lead to /unread, but answered %s, location %q", got.Status, got.Header.Get("Location"))
