@@ -65,7 +65,10 @@ func essence(object *unstructured.Unstructured) map[string]any {
 	// A StatefulSet names the time of a kubectl rollout restart here, a Deployment its revision.
 	copied["labels"] = object.GetLabels()
 	annotations := object.GetAnnotations()
-	maps.DeleteFunc(annotations, func(name, _ string) bool { return !strings.HasPrefix(name, "freehold.dev/") })
+	maps.DeleteFunc(annotations, func(name, _ string) bool {
+		// The gate's certificate is issued anew when its Secret was lost.
+		return !strings.HasPrefix(name, "freehold.dev/") || name == "freehold.dev/gate-certificate" || name == "freehold.dev/lists-hurried"
+	})
 	copied["annotations"] = annotations
 	return copied
 }
