@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -92,7 +93,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		return reconcile.Result{}, fmt.Errorf("reading the Tenant: %w", err)
 	}
 	conditions.Observe(tenant.Name, tenant.Status.Conditions, owned...)
-	if under := r.underway(tenant.Name); under != nil {
+	if under := r.underway(tenant.Name); under != nil && under != reserved && closing(tenant) && !under.lockdown {
+		// A lockdown waits for nobody: the round is given up for it.
+		if err := r.abandon(ctx, under); err != nil {
+			return reconcile.Result{}, err
+		}
+	} else if under != nil {
 		return r.goOn(ctx, tenant.Name, under)
 	}
 	if !provable(tenant) {
@@ -117,7 +123,7 @@ func (r *Reconciler) withoutRound(tenant *v1alpha1.Tenant) *report {
 	if !tenant.Spec.Lockdown {
 		conditions.Remove(&p.conditions, v1alpha1.ConditionLockedDown)
 	} else if closing(tenant) {
-		p.set(verdict{condition: v1alpha1.ConditionLockedDown, status: "False", reason: v1alpha1.ReasonClosing, message: "the gate is being closed; it is not proven yet"}, now, now)
+		p.set(verdict{condition: v1alpha1.ConditionLockedDown, status: metav1.ConditionFalse, reason: v1alpha1.ReasonClosing, message: "the gate is being closed; it is not proven yet"}, now, now)
 	}
 	return p
 }
@@ -149,7 +155,9 @@ func (r *Reconciler) begin(ctx context.Context, tenant *v1alpha1.Tenant) (reconc
 	}
 	made, err := r.prepare(ctx, tenants)
 	if err != nil {
-		r.release(tenants...)
+		for _, t := range tenants {
+			r.leave(t.Name, reserved)
+		}
 		r.events.Eventf(tenant, nil, corev1.EventTypeWarning, "ProofFailed", "Prove", "%s", noted(err.Error()))
 		return reconcile.Result{}, err // Tried again with growing pauses.
 	}
@@ -254,21 +262,13 @@ func (r *Reconciler) reserve(tenants []*v1alpha1.Tenant) bool {
 	return true
 }
 
-func (r *Reconciler) release(tenants ...*v1alpha1.Tenant) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, t := range tenants {
-		delete(r.rounds, t.Name)
-	}
-}
-
 // conclude notes when a round ended.
 func (r *Reconciler) conclude(under *round) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	for _, m := range under.members {
-		delete(r.rounds, m.name)
+		r.leave(m.name, under)
+		r.mu.Lock()
 		r.ended[m.name] = r.clock.Now()
+		r.mu.Unlock()
 	}
 }
 
@@ -278,13 +278,30 @@ func (r *Reconciler) underway(name string) *round {
 	return r.rounds[name]
 }
 
+// abandon ends a round without a result; who took part is due as before it.
+func (r *Reconciler) abandon(ctx context.Context, under *round) error {
+	err := r.clear(ctx, under)
+	for _, m := range under.members {
+		r.leave(m.name, under)
+	}
+	return err
+}
+
+// leave takes a Tenant out of a round, unless it is in another one by now.
+func (r *Reconciler) leave(name string, under *round) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.rounds[name] == under {
+		delete(r.rounds, name)
+	}
+}
+
 // forget drops what is known of a Tenant that is gone. A round that it took part in ends without a result: its
 // neighbour soon begins another.
 func (r *Reconciler) forget(ctx context.Context, name string) error {
 	var err error
 	if under := r.underway(name); under != nil {
-		err = r.clear(ctx, under)
-		r.conclude(under)
+		err = r.abandon(ctx, under)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

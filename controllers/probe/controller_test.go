@@ -357,6 +357,21 @@ func TestAFleetThatIsDueAtOnceIsNoBurstOfPods(t *testing.T) {
 	s.Eventually(func() string { s.pass(); return fmt.Sprint(len(s.probes())) }).Should(Equal("0"))
 }
 
+func TestARoundIsGivenUpForALockdown(t *testing.T) {
+	s := newStage(t, "sixteenth")
+	s.pass()
+	s.Expect(s.probes()).NotTo(BeEmpty(), "a round is under way, and its pods never answer")
+	tenant := s.tenant()
+	tenant.Spec.Lockdown = true
+	s.Expect(env.Client.Update(s.ctx, tenant)).To(Succeed())
+	s.pass()
+	pods := s.probes()
+	s.Expect(pods).To(HaveLen(1), "only the lockdown is proven, of all that took part")
+	s.answer(pods)
+	s.Eventually(func() string { s.pass(); return s.condition(v1alpha1.ConditionLockedDown) }).Should(HavePrefix("True Proven"))
+	s.Expect(s.probes()).To(BeEmpty())
+}
+
 func TestATenantWithoutAnInstanceIsNotProven(t *testing.T) {
 	s := newStage(t, "ninth")
 	tenant := s.tenant()
