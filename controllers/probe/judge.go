@@ -4,7 +4,6 @@ package probe
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -60,28 +59,12 @@ func (j judgement) cell(from source, t target) finding {
 			f.proven, f.why = false, "it was not tried"
 		case !got.Result.Denied():
 			f.open = true
-		case !j.reached(t, id):
+		case j.seen[t.by][id].Result != dial.Open:
 			f.proven, f.why = false, "it answered nobody who may reach it"
 		}
 	}
 	f.proven = f.proven && !f.open
 	return f
-}
-
-// reached reports whether somebody who may reach an address did in the same round.
-func (j judgement) reached(t target, id string) bool {
-	for from, outcomes := range j.seen {
-		if from != operator && !slices.ContainsFunc(permitted(from.member, j.members[from.member], from.role), func(a dial.Attempt) bool { return a.ID == id && !a.Denied }) {
-			continue
-		}
-		if from == operator && strings.Contains(t.id, "/") && !strings.HasPrefix(t.id, "outside/") {
-			continue // To the operator an instance's parts are forbidden, too.
-		}
-		if outcome, tried := outcomes[id]; tried && outcome.Result == dial.Open {
-			return true
-		}
-	}
-	return false
 }
 
 // claim sums findings up: one open door refutes it; it is proven if all that is required is.

@@ -67,6 +67,8 @@ type target struct {
 	text string
 	// addresses, each host:port. Several for a gate with several pods.
 	addresses []string
+	// by is who may reach it, and whose success shows that it is there.
+	by source
 	// required says that a claim about it is not proven without it; others are proven where they can be.
 	required bool
 	// why says why there is no address; "" if there is one.
@@ -79,7 +81,7 @@ func hostPort(host string, port int32) string {
 
 // database, app and edge are the member's parts as targets; index is its place in the round.
 func (m *member) database(index int) target {
-	t := target{id: partID(index, roleDatabase), text: "the database of " + m.name, required: true}
+	t := target{id: partID(index, roleDatabase), text: "the database of " + m.name, by: source{index, roleApp}, required: true}
 	for _, pod := range m.pods[roleDatabase] {
 		t.addresses = append(t.addresses, hostPort(pod.address, meta.PortDatabase))
 	}
@@ -87,7 +89,7 @@ func (m *member) database(index int) target {
 }
 
 func (m *member) app(index int) target {
-	t := target{id: partID(index, roleApp), text: "the application of " + m.name, required: true}
+	t := target{id: partID(index, roleApp), text: "the application of " + m.name, by: source{index, roleEdge}, required: true}
 	for _, pod := range m.pods[roleApp] {
 		t.addresses = append(t.addresses, hostPort(pod.address, pod.appPort))
 	}
@@ -95,7 +97,7 @@ func (m *member) app(index int) target {
 }
 
 func (m *member) edge(index int) target {
-	t := target{id: partID(index, roleEdge), text: "the gate of " + m.name, required: !m.tenant.Spec.Lockdown}
+	t := target{id: partID(index, roleEdge), text: "the gate of " + m.name, by: source{index, roleEdge}, required: !m.tenant.Spec.Lockdown}
 	for _, pod := range m.pods[roleEdge] {
 		if pod.door {
 			t.addresses = append(t.addresses, hostPort(pod.address, meta.PortEdgeProbe))
@@ -140,6 +142,7 @@ func (w world) targets() []target {
 		out = append(out, target{id: "outside/" + strconv.Itoa(i), text: address, addresses: []string{address}})
 	}
 	for i := range out {
+		out[i].by = operator
 		out[i] = out[i].orWhy("its address is not known")
 	}
 	return out
