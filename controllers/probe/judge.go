@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/internal/conditions"
 	"github.com/freehold-dev/freehold/controllers/internal/dial"
 )
 
@@ -105,12 +106,7 @@ func claim(name, what string, findings []finding) v1alpha1.Claim {
 // maxMessage is the longest message of a claim that the API accepts.
 const maxMessage = 2048
 
-func limited(text string) string {
-	if len(text) > maxMessage {
-		return strings.ToValidUTF8(text[:maxMessage-3], "") + "..."
-	}
-	return text
-}
+func limited(text string) string { return conditions.Shorten(text, maxMessage) }
 
 // isolated judges the walls.
 func (j judgement) isolated() verdict {

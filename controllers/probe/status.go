@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -104,9 +103,6 @@ func (r *Reconciler) write(ctx context.Context, p *report) error {
 	return nil
 }
 
-// maxNote is the longest note of an event that the API accepts, in bytes.
-const maxNote = 1024
-
 // tell sends an event for each condition whose status or reason changed.
 func (r *Reconciler) tell(p *report) {
 	for _, now := range p.conditions {
@@ -122,12 +118,7 @@ func (r *Reconciler) tell(p *report) {
 	}
 }
 
-func noted(text string) string {
-	if len(text) > maxNote {
-		return strings.ToValidUTF8(text[:maxNote-3], "") + "..."
-	}
-	return text
-}
+func noted(text string) string { return conditions.Shorten(text, conditions.MaxNote) }
 
 // tellBlocked shows how many clients the gate blocks, and sends an event when there are more than before.
 func (r *Reconciler) tellBlocked(tenant *v1alpha1.Tenant, clients int) {

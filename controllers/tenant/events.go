@@ -10,10 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/internal/conditions"
 )
-
-// maxNote is the longest note of an event that the API accepts, in bytes.
-const maxNote = 1024
 
 // action is what all events of this controller were about.
 const action = "Reconcile"
@@ -35,10 +33,7 @@ func (r *Reconciler) send(s *scope) {
 		if a.warning {
 			kind = corev1.EventTypeWarning
 		}
-		if len(a.note) > maxNote {
-			a.note = strings.ToValidUTF8(a.note[:maxNote-3], "") + "..." // not a part of a character
-		}
-		r.events.Eventf(s.tenant, nil, kind, a.reason, action, "%s", a.note)
+		r.events.Eventf(s.tenant, nil, kind, a.reason, action, "%s", conditions.Shorten(a.note, conditions.MaxNote))
 	}
 }
 

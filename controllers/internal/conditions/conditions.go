@@ -5,6 +5,7 @@
 package conditions
 
 import (
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -18,9 +19,7 @@ const maxMessage = 32768
 // Set puts a condition in its place. lastTransitionTime becomes now only if the status changed. It reports
 // whether anything changed.
 func Set(conditions *[]metav1.Condition, condition metav1.Condition, now time.Time) bool {
-	if len(condition.Message) > maxMessage {
-		condition.Message = condition.Message[:maxMessage-1]
-	}
+	condition.Message = Shorten(condition.Message, maxMessage)
 	condition.LastTransitionTime = metav1.NewTime(now)
 	return meta.SetStatusCondition(conditions, condition)
 }
@@ -29,4 +28,15 @@ func Set(conditions *[]metav1.Condition, condition metav1.Condition, now time.Ti
 // (kstatus).
 func Remove(conditions *[]metav1.Condition, conditionType string) bool {
 	return meta.RemoveStatusCondition(conditions, conditionType)
+}
+
+// MaxNote is the longest note of an event that the API accepts, in bytes.
+const MaxNote = 1024
+
+// Shorten cuts a text that is longer than the API accepts, in bytes, and says so; it cuts no character in two.
+func Shorten(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most-3], "") + "..."
 }
