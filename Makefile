@@ -55,11 +55,11 @@ docs: ## The reference of the API from the types: docs/reference/api.md | Go | 1
 ##@ Check
 
 .PHONY: test
-test: ## Unit tests, tests against a real API server (envtest), tests of the local cluster | Go, gcc; root for the packet tests | 10 min the first time, then 3 min
+test: ## Unit tests, tests against a real API server (envtest), tests of the local cluster | Go, gcc; root for the packet tests | 10 to 20 min on two cores
 	@hack/test.sh
 
 .PHONY: e2e
-e2e: ## User stories on a real cluster: the local one, or the one of KUBECONFIG | Linux, root, Debian or Ubuntu (local cluster) | first time about 35 min, then 15 min
+e2e: ## User stories on a real cluster: the local one, or the one of KUBECONFIG | Linux, root, Debian or Ubuntu (local cluster) | first time about 35 min, then 25 min
 	@hack/e2e.sh
 
 .PHONY: bench
