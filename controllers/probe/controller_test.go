@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -34,19 +33,7 @@ import (
 
 var env *testenv.Environment
 
-func TestMain(m *testing.M) {
-	var err error
-	if env, err = testenv.Start(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	if err := env.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { testenv.Main(m, &env) }
 
 // stage is a Tenant with a running instance, and a prober.
 type stage struct {
@@ -359,7 +346,10 @@ func TestAFleetThatIsDueAtOnceIsNoBurstOfPods(t *testing.T) {
 
 func TestARoundIsGivenUpForALockdown(t *testing.T) {
 	s := newStage(t, "sixteenth")
+	s.make("seventeenth")
 	s.pass()
+	round := s.prober.underway(s.name)
+	s.Expect(round.members).To(HaveLen(2))
 	s.Expect(s.probes()).NotTo(BeEmpty(), "a round is under way, and its pods never answer")
 	tenant := s.tenant()
 	tenant.Spec.Lockdown = true
@@ -367,6 +357,7 @@ func TestARoundIsGivenUpForALockdown(t *testing.T) {
 	s.pass()
 	pods := s.probes()
 	s.Expect(pods).To(HaveLen(1), "only the lockdown is proven, of all that took part")
+	s.Expect(s.prober.changed[round.members[1].name]).To(BeTrue(), "the neighbour, whose round it was too, is proven soon")
 	s.answer(pods)
 	s.Eventually(func() string { s.pass(); return s.condition(v1alpha1.ConditionLockedDown) }).Should(HavePrefix("True Proven"))
 	s.Expect(s.probes()).To(BeEmpty())

@@ -12,10 +12,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/internal/apply"
 	"github.com/freehold-dev/freehold/controllers/internal/conditions"
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
 )
@@ -85,19 +84,9 @@ func (r *Reconciler) write(ctx context.Context, p *report) error {
 	if !p.changed() {
 		return nil
 	}
-	status := v1alpha1.TenantStatus{Conditions: p.conditions, Proofs: p.proofs} // What is empty is left out.
-	raw, err := json.Marshal(map[string]any{
-		"apiVersion": v1alpha1.GroupVersion.String(), "kind": "Tenant",
-		"metadata": map[string]any{"name": p.tenant.Name, "uid": p.tenant.UID},
-		"status":   status,
-	})
-	if err != nil {
-		return fmt.Errorf("encoding the status: %w", err)
-	}
-	answer := &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: p.tenant.Name}}
-	err = r.client.Status().Patch(ctx, answer, client.RawPatch(types.ApplyPatchType, raw), client.FieldOwner(fieldOwner), client.ForceOwnership)
-	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("writing the proofs of Tenant %s: %w", p.tenant.Name, err)
+	own := v1alpha1.TenantStatus{Conditions: p.conditions, Proofs: p.proofs}
+	if err := apply.Status(ctx, r.client, p.tenant, own, fieldOwner); err != nil {
+		return err
 	}
 	r.tell(p)
 	return nil

@@ -4,7 +4,6 @@ package tenant
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,10 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/internal/apply"
 	"github.com/freehold-dev/freehold/controllers/internal/conditions"
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
 )
@@ -202,18 +200,8 @@ func (r *Reconciler) writeStatus(ctx context.Context, s *scope) error {
 		status := *s.tenant.Status.DeepCopy()
 		status.Proofs = nil
 		status.Conditions = slices.DeleteFunc(status.Conditions, func(c metav1.Condition) bool { return !owned(c) })
-		raw, err := json.Marshal(map[string]any{
-			"apiVersion": v1alpha1.GroupVersion.String(), "kind": "Tenant",
-			"metadata": map[string]any{"name": s.name, "uid": s.tenant.UID},
-			"status":   status,
-		})
-		if err != nil {
-			return fmt.Errorf("encoding the status: %w", err)
-		}
-		answer := &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: s.name}}
-		err = r.client.Status().Patch(ctx, answer, client.RawPatch(types.ApplyPatchType, raw), client.FieldOwner(meta.FieldOwner), client.ForceOwnership)
-		if client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("writing the status: %w", err)
+		if err := apply.Status(ctx, r.client, s.tenant, status, meta.FieldOwner); err != nil {
+			return err
 		}
 	}
 	r.send(s)

@@ -4,8 +4,6 @@ package apply_test
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -28,19 +26,7 @@ import (
 
 var env *testenv.Environment
 
-func TestMain(m *testing.M) {
-	var err error
-	if env, err = testenv.Start(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	if err := env.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { testenv.Main(m, &env) }
 
 // bench is one namespace with an Applier whose requests are counted.
 type bench struct {

@@ -66,6 +66,21 @@ func Start() (*Environment, error) {
 	return &Environment{Config: config, Client: c, Scheme: scheme, server: server}, nil
 }
 
+// Main runs the tests of a package with an Environment, which it puts into env before the first one; for TestMain.
+func Main(m interface{ Run() int }, env **Environment) {
+	var err error
+	if *env, err = Start(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	if err := (*env).Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
 // Stop ends the API server and etcd.
 func (e *Environment) Stop() error { return e.server.Stop() }
 

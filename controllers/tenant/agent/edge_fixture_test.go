@@ -106,16 +106,24 @@ func (p *edgePod) application() {
 func (p *edgePod) run() *agenttest.Container {
 	p.t.Helper()
 	container := p.Start("agent", "edge", "run")
-	agenttest.Eventually(p.t, "the first answer", func() error {
-		select {
-		case <-container.Done():
-			p.t.Fatalf("the gate ended:\n%s", container.Log())
-		default:
-		}
+	awaitGate(p.t, container, func() error {
 		_, err := p.get("/")
 		return err
 	})
 	return container
+}
+
+// awaitGate waits until a gate answers a client, and fails at once if it ended instead.
+func awaitGate(t *testing.T, gate *agenttest.Container, ask func() error) {
+	t.Helper()
+	agenttest.Eventually(t, "the first answer", func() error {
+		select {
+		case <-gate.Done():
+			t.Fatalf("the gate ended:\n%s", gate.Log())
+		default:
+		}
+		return ask()
+	})
 }
 
 // get asks over a connection of its own and returns the serial number of the certificate.

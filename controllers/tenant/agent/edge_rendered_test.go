@@ -79,14 +79,7 @@ func (p *renderedPod) publishLists() {
 func (p *renderedPod) start() *agenttest.Container {
 	p.t.Helper()
 	container := p.Start("agent", "edge", "run")
-	agenttest.Eventually(p.t, "the first answer", func() error {
-		select {
-		case <-container.Done():
-			p.t.Fatalf("the gate ended:\n%s", container.Log())
-		default:
-		}
-		return p.client().get("/")
-	})
+	awaitGate(p.t, container, func() error { return p.client().get("/") })
 	return container
 }
 
