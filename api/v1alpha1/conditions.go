@@ -32,6 +32,89 @@ const (
 	ConditionLockedDown = "LockedDown"
 )
 
+// Condition types of a Tenant that has a BackupPolicy, and of each destination in its status.
+const (
+	// ConditionBackedUp is True while every destination holds a base backup that is not older than the policy allows.
+	ConditionBackedUp = "BackedUp"
+	// ConditionPointInTimeRecoverable is True while every destination holds the write-ahead log without a gap, and not
+	// further behind the database than the policy allows.
+	ConditionPointInTimeRecoverable = "PointInTimeRecoverable"
+	// ConditionRecoverable is True while a backup of every destination was restored and found good not longer ago than
+	// the policy allows, and its keys are where a lost cluster does not take them along.
+	ConditionRecoverable = "Recoverable"
+	// ConditionRetained is True while every destination was found to hold the backups that the policy's retention
+	// demands, and none that should have been destroyed.
+	ConditionRetained = "Retained"
+)
+
+// Condition types of a Backup and of a Restore.
+const (
+	// ConditionComplete is True once a backup or a restore has been made, False while it is under way or if it failed.
+	ConditionComplete = "Complete"
+	// ConditionAccepted of a Restore is True once it was decided that the restored data stays, False before, or if the
+	// volume from before came back.
+	ConditionAccepted = "Accepted"
+)
+
+// Reasons of BackedUp, PointInTimeRecoverable, Recoverable and Retained.
+const (
+	// ReasonFresh: what had to be seen was seen, and not long ago.
+	ReasonFresh = "Fresh"
+	// ReasonSharedCredentials: as Fresh, with credentials that several tenants share.
+	ReasonSharedCredentials = "SharedCredentials"
+	// ReasonAwaitingFirst: the first backup, or the first proof, has not been made yet.
+	ReasonAwaitingFirst = "AwaitingFirst"
+	// ReasonUpdateRequired: the running revision archives nothing yet; the pending update does.
+	ReasonUpdateRequired = "UpdateRequired"
+	// ReasonPolicyNotFound: spec.backupPolicyRef names no BackupPolicy.
+	ReasonPolicyNotFound = "PolicyNotFound"
+	// ReasonCredentialsMissing: a Secret that the policy names does not exist, or lacks a key.
+	ReasonCredentialsMissing = "CredentialsMissing"
+	// ReasonBackupOverdue: the newest base backup is older than the policy allows.
+	ReasonBackupOverdue = "BackupOverdue"
+	// ReasonBackupFailed: the last attempt to make a base backup failed, and the newest is older than the policy allows,
+	// or there is none.
+	ReasonBackupFailed = "BackupFailed"
+	// ReasonUnreachable: the destination does not answer.
+	ReasonUnreachable = "Unreachable"
+	// ReasonArchiveLags: the destination's archive is further behind the database than the policy allows.
+	ReasonArchiveLags = "ArchiveLags"
+	// ReasonNoReport: the database pod does not tell how far its archive is.
+	ReasonNoReport = "NoReport"
+	// ReasonVerificationFailed: a backup could not be restored, or what came back was not as it should be.
+	ReasonVerificationFailed = "VerificationFailed"
+	// ReasonEscrowNotExternal: the keys of the backups are only in this cluster; with it, the backups would be lost.
+	ReasonEscrowNotExternal = "EscrowNotExternal"
+	// ReasonSuspendedBackups: the instance is suspended; nothing changes that had to be backed up.
+	ReasonSuspendedBackups = "InstanceSuspended"
+	// ReasonExpiryFailed: expired backups could not be removed.
+	ReasonExpiryFailed = "ExpiryFailed"
+	// ReasonExpiryHeld: backups that have expired are kept, since no newer one was verified.
+	ReasonExpiryHeld = "ExpiryHeld"
+	// ReasonBackupsMissing: the destination holds fewer backups than it should.
+	ReasonBackupsMissing = "BackupsMissing"
+)
+
+// Reasons of Complete and Accepted.
+const (
+	// ReasonSucceeded: it was made.
+	ReasonSucceeded = "Succeeded"
+	// ReasonRunning: it is under way.
+	ReasonRunning = "Running"
+	// ReasonWaiting: it waits for another that works on the same repository.
+	ReasonWaiting = "Waiting"
+	// ReasonFailed: it failed; nothing was changed.
+	ReasonFailed = "Failed"
+	// ReasonTargetOutsideWindow: the target is not in what the destinations hold.
+	ReasonTargetOutsideWindow = "TargetOutsideWindow"
+	// ReasonAwaitingDecision: both volumes are kept until spec.decision says which one stays.
+	ReasonAwaitingDecision = "AwaitingDecision"
+	// ReasonAccepted: the restored data stays.
+	ReasonAccepted = "Accepted"
+	// ReasonReverted: the volume from before came back.
+	ReasonReverted = "Reverted"
+)
+
 // Reasons of Isolated, EncryptedInTransit, EncryptedAtRest and LockedDown.
 const (
 	// ReasonProven: it was observed, and the evidence is fresh.
@@ -131,7 +214,7 @@ const (
 	LabelInstance = "freehold.dev/instance"
 	// LabelRetained marks the namespace of an instance whose Tenant was deleted.
 	LabelRetained = "freehold.dev/retained"
-	// LabelPolicy selects the pods that a NetworkPolicy is about: database, app or edge.
+	// LabelPolicy selects the pods that a NetworkPolicy is about: database, app, edge, backup or verify.
 	LabelPolicy = "freehold.dev/policy"
 	// LabelServes selects the pods behind a Service: database, app or edge.
 	LabelServes = "freehold.dev/serves"
@@ -148,6 +231,12 @@ const (
 	AnnotationEncryptionAttestedBy = "freehold.dev/encryption-attested-by"
 	// LabelProbe marks the short-lived pods that send the packets of a proof.
 	LabelProbe = "freehold.dev/probe"
+	// LabelDestination names the destination on the Jobs, pods and Backups that are about it.
+	LabelDestination = "freehold.dev/destination"
+	// LabelBackupJob says what a Job of backups does: backup, verify or restore.
+	LabelBackupJob = "freehold.dev/backup-job"
+	// FinalizerPolicyInUse keeps a BackupPolicy while a Tenant names it.
+	FinalizerPolicyInUse = "freehold.dev/policy-in-use"
 	// FinalizerClassInUse keeps a TenantClass while a Tenant names it.
 	FinalizerClassInUse = "freehold.dev/class-in-use"
 )

@@ -19,6 +19,9 @@ func AddToScheme(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(GroupVersion,
 		&Tenant{}, &TenantList{},
 		&TenantClass{}, &TenantClassList{},
+		&BackupPolicy{}, &BackupPolicyList{},
+		&Backup{}, &BackupList{},
+		&Restore{}, &RestoreList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

@@ -148,10 +148,41 @@ type TenantApp struct {
 }
 
 // TenantBootstrap says what a Tenant starts from.
+//
+// +kubebuilder:validation:XValidation:rule="!(has(self.adopt) && has(self.restore))",message="adopt and restore exclude each other: data that is still in the cluster is adopted, data that is only in backups is restored"
 type TenantBootstrap struct {
 	// adopt takes over the retained data of an instance that was deleted before.
 	// +optional
 	Adopt *AdoptInstance `json:"adopt,omitempty"`
+
+	// restore fills a new instance from another one's backups before it starts. It has no effect on an instance that
+	// holds data.
+	// +optional
+	Restore *BootstrapRestore `json:"restore,omitempty"`
+}
+
+// BootstrapRestore names the instance whose backups a new one is filled from, and the state that it shall have. The
+// new instance gets the keys of the other from the Secrets instance-<instanceID> and backup-<instanceID> in the operator's
+// namespace: they are there if this cluster had the other instance, or were brought there from a destination.
+type BootstrapRestore struct {
+	// instanceID of the instance whose backups are restored.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="is no instance ID; it stands in the other Tenant's status.instanceID and in the path of its backups"
+	InstanceID string `json:"instanceID,omitempty"`
+
+	// tenant is the name that the other instance's Tenant has, or had. Default: this Tenant's name.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=56
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="must be the name of a Tenant"
+	Tenant string `json:"tenant,omitempty"`
+
+	// target says which state of the data the new instance shall have. Default: the latest.
+	// +optional
+	// +kubebuilder:default={}
+	Target RestoreTarget `json:"target,omitzero"`
 }
 
 // AdoptInstance names the retained instance to take over.
@@ -222,6 +253,11 @@ type TenantSpec struct {
 	// running. The condition LockedDown says when that was proven. Default: false.
 	// +optional
 	Lockdown bool `json:"lockdown,omitempty"` //nolint:kubeapilinter // Unset and false mean the same.
+
+	// backupPolicyRef names the BackupPolicy that says where and when the instance is backed up. Default: none; nothing
+	// is backed up. An instance that was first rendered by an older operator needs one update before it can be.
+	// +optional
+	BackupPolicyRef *BackupPolicyReference `json:"backupPolicyRef,omitempty"`
 
 	// bootstrap says what the instance starts from. Default: an empty database.
 	// +optional
@@ -359,8 +395,12 @@ type TenantStatus struct {
 	// +kubebuilder:validation:MaxItems=8
 	Proofs []Proof `json:"proofs,omitempty"`
 
+	// backups is what is known of the instance's backups.
+	// +optional
+	Backups *TenantBackups `json:"backups,omitempty"`
+
 	// conditions of the instance: Available, Ready, Reconciling, Stalled, UpdatePending, Isolated, EncryptedInTransit,
-	// EncryptedAtRest and LockedDown.
+	// EncryptedAtRest and LockedDown; with a BackupPolicy also BackedUp, PointInTimeRecoverable, Recoverable and Retained.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -385,6 +425,10 @@ type TenantStatus struct {
 // +kubebuilder:printcolumn:name="URL",type=string,JSONPath=`.status.url`
 // +kubebuilder:printcolumn:name="Namespace",type=string,JSONPath=`.status.namespace`,priority=1
 // +kubebuilder:printcolumn:name="Instance",type=string,JSONPath=`.status.instanceID`,priority=1
+// +kubebuilder:printcolumn:name="Recoverable from",type=date,JSONPath=`.status.backups.recoverableFrom`,priority=1
+// +kubebuilder:printcolumn:name="Last backup",type=date,JSONPath=`.status.backups.destinations[0].lastBackup`,priority=1
+// +kubebuilder:printcolumn:name="Last verified",type=date,JSONPath=`.status.backups.destinations[0].lastVerified`,priority=1
+// +kubebuilder:printcolumn:name="Recovery seconds",type=integer,JSONPath=`.status.backups.destinations[0].recoverySeconds`,priority=1
 // +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.conditions[?(@.type=="Available")].lastTransitionTime`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 56 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="a Tenant's name becomes its namespace tenant-<name>: at most 56 characters, lower-case letters, digits and hyphens, no dots"

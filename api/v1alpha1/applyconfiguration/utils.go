@@ -22,6 +22,34 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.AdoptInstanceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("AppProbes"):
 		return &apiv1alpha1.AppProbesApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("AzureDestination"):
+		return &apiv1alpha1.AzureDestinationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Backup"):
+		return &apiv1alpha1.BackupApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("BackupDestination"):
+		return &apiv1alpha1.BackupDestinationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("BackupLimits"):
+		return &apiv1alpha1.BackupLimitsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("BackupPolicy"):
+		return &apiv1alpha1.BackupPolicyApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("BackupPolicyReference"):
+		return &apiv1alpha1.BackupPolicyReferenceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("BackupPolicySpec"):
+		return &apiv1alpha1.BackupPolicySpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("BackupPolicyStatus"):
+		return &apiv1alpha1.BackupPolicyStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("BackupRetention"):
+		return &apiv1alpha1.BackupRetentionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("BackupSchedule"):
+		return &apiv1alpha1.BackupScheduleApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("BackupSpec"):
+		return &apiv1alpha1.BackupSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("BackupStatus"):
+		return &apiv1alpha1.BackupStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("BackupVerification"):
+		return &apiv1alpha1.BackupVerificationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("BootstrapRestore"):
+		return &apiv1alpha1.BootstrapRestoreApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Claim"):
 		return &apiv1alpha1.ClaimApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ClassApp"):
@@ -48,30 +76,54 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.DatabaseStorageApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("DataVolume"):
 		return &apiv1alpha1.DataVolumeApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("DestinationCredentials"):
+		return &apiv1alpha1.DestinationCredentialsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("DestinationStatus"):
+		return &apiv1alpha1.DestinationStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("EgressRule"):
 		return &apiv1alpha1.EgressRuleApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("EnvVar"):
 		return &apiv1alpha1.EnvVarApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("GCSDestination"):
+		return &apiv1alpha1.GCSDestinationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("IssuerReference"):
 		return &apiv1alpha1.IssuerReferenceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("KeyEscrow"):
+		return &apiv1alpha1.KeyEscrowApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PodSettings"):
 		return &apiv1alpha1.PodSettingsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Probe"):
 		return &apiv1alpha1.ProbeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Proof"):
 		return &apiv1alpha1.ProofApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Restore"):
+		return &apiv1alpha1.RestoreApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RestoreSpec"):
+		return &apiv1alpha1.RestoreSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RestoreStatus"):
+		return &apiv1alpha1.RestoreStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RestoreTarget"):
+		return &apiv1alpha1.RestoreTargetApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RevisionStatus"):
 		return &apiv1alpha1.RevisionStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("S3Destination"):
+		return &apiv1alpha1.S3DestinationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Scheduling"):
 		return &apiv1alpha1.SchedulingApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SecretKeyReference"):
 		return &apiv1alpha1.SecretKeyReferenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SecretReference"):
 		return &apiv1alpha1.SecretReferenceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SFTPDestination"):
+		return &apiv1alpha1.SFTPDestinationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SQLAssertion"):
+		return &apiv1alpha1.SQLAssertionApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Tenant"):
 		return &apiv1alpha1.TenantApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("TenantApp"):
 		return &apiv1alpha1.TenantAppApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TenantBackups"):
+		return &apiv1alpha1.TenantBackupsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("TenantBootstrap"):
 		return &apiv1alpha1.TenantBootstrapApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("TenantClass"):

@@ -35,6 +35,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: instanceID
       type:
         scalar: string
+- name: com.github.freehold-dev.freehold.api.v1alpha1.AgeRecipient
+  scalar: string
 - name: com.github.freehold-dev.freehold.api.v1alpha1.AppProbes
   map:
     fields:
@@ -45,6 +47,258 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: numeric
       default: 300
+- name: com.github.freehold-dev.freehold.api.v1alpha1.AzureDestination
+  map:
+    fields:
+    - name: account
+      type:
+        scalar: string
+    - name: container
+      type:
+        scalar: string
+    - name: prefix
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.DestinationPrefix
+- name: com.github.freehold-dev.freehold.api.v1alpha1.Backup
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+    - name: spec
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.BackupSpec
+    - name: status
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.BackupStatus
+- name: com.github.freehold-dev.freehold.api.v1alpha1.BackupDestination
+  map:
+    fields:
+    - name: azure
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.AzureDestination
+    - name: credentials
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.DestinationCredentials
+    - name: gcs
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.GCSDestination
+    - name: name
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.DestinationName
+    - name: networks
+      type:
+        list:
+          elementType:
+            namedType: com.github.freehold-dev.freehold.api.v1alpha1.CIDR
+          elementRelationship: associative
+    - name: region
+      type:
+        scalar: string
+    - name: s3
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.S3Destination
+    - name: sftp
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.SFTPDestination
+- name: com.github.freehold-dev.freehold.api.v1alpha1.BackupLabel
+  scalar: string
+- name: com.github.freehold-dev.freehold.api.v1alpha1.BackupLimits
+  map:
+    fields:
+    - name: backupAgeHours
+      type:
+        scalar: numeric
+      default: 30
+    - name: lagSeconds
+      type:
+        scalar: numeric
+      default: 300
+- name: com.github.freehold-dev.freehold.api.v1alpha1.BackupPolicy
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+    - name: spec
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.BackupPolicySpec
+    - name: status
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.BackupPolicyStatus
+- name: com.github.freehold-dev.freehold.api.v1alpha1.BackupPolicyReference
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+- name: com.github.freehold-dev.freehold.api.v1alpha1.BackupPolicySpec
+  map:
+    fields:
+    - name: destinations
+      type:
+        list:
+          elementType:
+            namedType: com.github.freehold-dev.freehold.api.v1alpha1.BackupDestination
+          elementRelationship: associative
+          keys:
+          - name
+    - name: keyEscrow
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.KeyEscrow
+    - name: limits
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.BackupLimits
+      default:
+        backupAgeHours: 30
+        lagSeconds: 300
+    - name: retention
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.BackupRetention
+      default:
+        backupDays: 180
+        pointInTimeDays: 30
+    - name: schedule
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.BackupSchedule
+    - name: verification
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.BackupVerification
+      default:
+        intervalDays: 7
+        maximumAgeDays: 30
+- name: com.github.freehold-dev.freehold.api.v1alpha1.BackupPolicyStatus
+  map:
+    fields:
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: tenants
+      type:
+        scalar: numeric
+- name: com.github.freehold-dev.freehold.api.v1alpha1.BackupRetention
+  map:
+    fields:
+    - name: backupDays
+      type:
+        scalar: numeric
+      default: 180
+    - name: pointInTimeDays
+      type:
+        scalar: numeric
+      default: 30
+- name: com.github.freehold-dev.freehold.api.v1alpha1.BackupSchedule
+  map:
+    fields:
+    - name: fullDays
+      type:
+        list:
+          elementType:
+            namedType: com.github.freehold-dev.freehold.api.v1alpha1.Weekday
+          elementRelationship: associative
+      default:
+      - Sunday
+    - name: spreadMinutes
+      type:
+        scalar: numeric
+      default: 240
+    - name: start
+      type:
+        scalar: string
+    - name: timeZone
+      type:
+        scalar: string
+- name: com.github.freehold-dev.freehold.api.v1alpha1.BackupSpec
+  map:
+    fields:
+    - name: destination
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.DestinationName
+    - name: type
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.BackupType
+      default: Incremental
+- name: com.github.freehold-dev.freehold.api.v1alpha1.BackupStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: databaseSize
+      type:
+        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+    - name: finishedAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: label
+      type:
+        scalar: string
+    - name: repositorySize
+      type:
+        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+    - name: startLSN
+      type:
+        scalar: string
+    - name: startedAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: stopLSN
+      type:
+        scalar: string
+    - name: type
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.BackupType
+- name: com.github.freehold-dev.freehold.api.v1alpha1.BackupType
+  scalar: string
+- name: com.github.freehold-dev.freehold.api.v1alpha1.BackupVerification
+  map:
+    fields:
+    - name: assertions
+      type:
+        list:
+          elementType:
+            namedType: com.github.freehold-dev.freehold.api.v1alpha1.SQLAssertion
+          elementRelationship: associative
+          keys:
+          - name
+    - name: intervalDays
+      type:
+        scalar: numeric
+      default: 7
+    - name: maximumAgeDays
+      type:
+        scalar: numeric
+      default: 30
+- name: com.github.freehold-dev.freehold.api.v1alpha1.BootstrapRestore
+  map:
+    fields:
+    - name: instanceID
+      type:
+        scalar: string
+    - name: target
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.RestoreTarget
+      default: {}
+    - name: tenant
+      type:
+        scalar: string
 - name: com.github.freehold-dev.freehold.api.v1alpha1.CIDR
   scalar: string
 - name: com.github.freehold-dev.freehold.api.v1alpha1.Claim
@@ -320,6 +574,68 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: storageClassName
       type:
         scalar: string
+- name: com.github.freehold-dev.freehold.api.v1alpha1.DestinationCredentials
+  map:
+    fields:
+    - name: allowShared
+      type:
+        scalar: boolean
+    - name: manageSecretName
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.SecretNameTemplate
+    - name: secretName
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.SecretNameTemplate
+- name: com.github.freehold-dev.freehold.api.v1alpha1.DestinationHost
+  scalar: string
+- name: com.github.freehold-dev.freehold.api.v1alpha1.DestinationName
+  scalar: string
+- name: com.github.freehold-dev.freehold.api.v1alpha1.DestinationPrefix
+  scalar: string
+- name: com.github.freehold-dev.freehold.api.v1alpha1.DestinationStatus
+  map:
+    fields:
+    - name: backups
+      type:
+        scalar: numeric
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: fullBackups
+      type:
+        scalar: numeric
+    - name: generation
+      type:
+        scalar: numeric
+    - name: lastBackup
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: lastVerified
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: name
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.DestinationName
+    - name: recoverableFrom
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: recoverableUntil
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: recoverySeconds
+      type:
+        scalar: numeric
+    - name: repositorySize
+      type:
+        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+    - name: verifiedBackup
+      type:
+        scalar: string
 - name: com.github.freehold-dev.freehold.api.v1alpha1.EgressRule
   map:
     fields:
@@ -352,6 +668,15 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: value
       type:
         scalar: string
+- name: com.github.freehold-dev.freehold.api.v1alpha1.GCSDestination
+  map:
+    fields:
+    - name: bucket
+      type:
+        scalar: string
+    - name: prefix
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.DestinationPrefix
 - name: com.github.freehold-dev.freehold.api.v1alpha1.Hostname
   scalar: string
 - name: com.github.freehold-dev.freehold.api.v1alpha1.Identifier
@@ -372,6 +697,15 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: name
       type:
         scalar: string
+- name: com.github.freehold-dev.freehold.api.v1alpha1.KeyEscrow
+  map:
+    fields:
+    - name: recipients
+      type:
+        list:
+          elementType:
+            namedType: com.github.freehold-dev.freehold.api.v1alpha1.AgeRecipient
+          elementRelationship: associative
 - name: com.github.freehold-dev.freehold.api.v1alpha1.LabelValue
   scalar: string
 - name: com.github.freehold-dev.freehold.api.v1alpha1.LoginPath
@@ -433,6 +767,82 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: observedAt
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+- name: com.github.freehold-dev.freehold.api.v1alpha1.Restore
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+    - name: spec
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.RestoreSpec
+      default:
+        target: {}
+    - name: status
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.RestoreStatus
+- name: com.github.freehold-dev.freehold.api.v1alpha1.RestoreDecision
+  scalar: string
+- name: com.github.freehold-dev.freehold.api.v1alpha1.RestoreSpec
+  map:
+    fields:
+    - name: decision
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.RestoreDecision
+    - name: target
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.RestoreTarget
+      default: {}
+- name: com.github.freehold-dev.freehold.api.v1alpha1.RestoreStatus
+  map:
+    fields:
+    - name: backup
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.BackupLabel
+    - name: claim
+      type:
+        scalar: string
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: destination
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.DestinationName
+    - name: finishedAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: previousClaim
+      type:
+        scalar: string
+    - name: reachedTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    - name: startedAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+- name: com.github.freehold-dev.freehold.api.v1alpha1.RestoreTarget
+  map:
+    fields:
+    - name: backup
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.BackupLabel
+    - name: destination
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.DestinationName
+    - name: time
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
 - name: com.github.freehold-dev.freehold.api.v1alpha1.RevisionStatus
   map:
     fields:
@@ -451,6 +861,57 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: numeric
     - name: pendingHash
+      type:
+        scalar: string
+- name: com.github.freehold-dev.freehold.api.v1alpha1.S3Destination
+  map:
+    fields:
+    - name: bucket
+      type:
+        scalar: string
+    - name: caBundle
+      type:
+        scalar: string
+    - name: endpoint
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.DestinationHost
+    - name: port
+      type:
+        scalar: numeric
+      default: 443
+    - name: prefix
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.DestinationPrefix
+    - name: uriStyle
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.URIStyle
+      default: VirtualHost
+- name: com.github.freehold-dev.freehold.api.v1alpha1.SFTPDestination
+  map:
+    fields:
+    - name: host
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.DestinationHost
+    - name: hostKeyFingerprint
+      type:
+        scalar: string
+    - name: path
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.DestinationPrefix
+    - name: port
+      type:
+        scalar: numeric
+      default: 22
+    - name: user
+      type:
+        scalar: string
+- name: com.github.freehold-dev.freehold.api.v1alpha1.SQLAssertion
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+    - name: query
       type:
         scalar: string
 - name: com.github.freehold-dev.freehold.api.v1alpha1.Scheduling
@@ -479,6 +940,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: optional
       type:
         scalar: boolean
+- name: com.github.freehold-dev.freehold.api.v1alpha1.SecretNameTemplate
+  scalar: string
 - name: com.github.freehold-dev.freehold.api.v1alpha1.SecretReference
   map:
     fields:
@@ -516,12 +979,32 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: storage
       type:
         namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+- name: com.github.freehold-dev.freehold.api.v1alpha1.TenantBackups
+  map:
+    fields:
+    - name: destinations
+      type:
+        list:
+          elementType:
+            namedType: com.github.freehold-dev.freehold.api.v1alpha1.DestinationStatus
+          elementRelationship: associative
+          keys:
+          - name
+    - name: recoverableFrom
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: recoverableUntil
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
 - name: com.github.freehold-dev.freehold.api.v1alpha1.TenantBootstrap
   map:
     fields:
     - name: adopt
       type:
         namedType: com.github.freehold-dev.freehold.api.v1alpha1.AdoptInstance
+    - name: restore
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.BootstrapRestore
 - name: com.github.freehold-dev.freehold.api.v1alpha1.TenantClass
   map:
     fields:
@@ -620,6 +1103,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: app
       type:
         namedType: com.github.freehold-dev.freehold.api.v1alpha1.TenantApp
+    - name: backupPolicyRef
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.BackupPolicyReference
     - name: bootstrap
       type:
         namedType: com.github.freehold-dev.freehold.api.v1alpha1.TenantBootstrap
@@ -670,6 +1156,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: associative
+    - name: backups
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.TenantBackups
     - name: conditions
       type:
         list:
@@ -714,6 +1203,10 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: secretRef
       type:
         namedType: com.github.freehold-dev.freehold.api.v1alpha1.SecretReference
+- name: com.github.freehold-dev.freehold.api.v1alpha1.URIStyle
+  scalar: string
+- name: com.github.freehold-dev.freehold.api.v1alpha1.Weekday
+  scalar: string
 - name: io.k8s.api.core.v1.PullPolicy
   scalar: string
 - name: io.k8s.api.core.v1.ResourceList
@@ -813,6 +1306,8 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
 - name: io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsOperationType
   scalar: string
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+  scalar: untyped
 - name: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
   map:
     fields:

@@ -11,6 +11,9 @@ package v1alpha1
 type TenantBootstrapApplyConfiguration struct {
 	// adopt takes over the retained data of an instance that was deleted before.
 	Adopt *AdoptInstanceApplyConfiguration `json:"adopt,omitempty"`
+	// restore fills a new instance from another one's backups before it starts. It has no effect on an instance that
+	// holds data.
+	Restore *BootstrapRestoreApplyConfiguration `json:"restore,omitempty"`
 }
 
 // TenantBootstrapApplyConfiguration constructs a declarative configuration of the TenantBootstrap type for use with
@@ -24,5 +27,13 @@ func TenantBootstrap() *TenantBootstrapApplyConfiguration {
 // If called multiple times, the Adopt field is set to the value of the last call.
 func (b *TenantBootstrapApplyConfiguration) WithAdopt(value *AdoptInstanceApplyConfiguration) *TenantBootstrapApplyConfiguration {
 	b.Adopt = value
+	return b
+}
+
+// WithRestore sets the Restore field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Restore field is set to the value of the last call.
+func (b *TenantBootstrapApplyConfiguration) WithRestore(value *BootstrapRestoreApplyConfiguration) *TenantBootstrapApplyConfiguration {
+	b.Restore = value
 	return b
 }

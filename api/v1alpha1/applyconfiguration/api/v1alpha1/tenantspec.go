@@ -36,6 +36,9 @@ type TenantSpecApplyConfiguration struct {
 	// lockdown closes the gate at once: nobody gets in, connections that are open are cut, and everything else keeps
 	// running. The condition LockedDown says when that was proven. Default: false.
 	Lockdown *bool `json:"lockdown,omitempty"`
+	// backupPolicyRef names the BackupPolicy that says where and when the instance is backed up. Default: none; nothing
+	// is backed up. An instance that was first rendered by an older operator needs one update before it can be.
+	BackupPolicyRef *BackupPolicyReferenceApplyConfiguration `json:"backupPolicyRef,omitempty"`
 	// bootstrap says what the instance starts from. Default: an empty database.
 	Bootstrap *TenantBootstrapApplyConfiguration `json:"bootstrap,omitempty"`
 	// deletionProtection refuses the deletion of the Tenant. Default: true in stage Production, else false.
@@ -127,6 +130,14 @@ func (b *TenantSpecApplyConfiguration) WithSuspended(value bool) *TenantSpecAppl
 // If called multiple times, the Lockdown field is set to the value of the last call.
 func (b *TenantSpecApplyConfiguration) WithLockdown(value bool) *TenantSpecApplyConfiguration {
 	b.Lockdown = &value
+	return b
+}
+
+// WithBackupPolicyRef sets the BackupPolicyRef field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the BackupPolicyRef field is set to the value of the last call.
+func (b *TenantSpecApplyConfiguration) WithBackupPolicyRef(value *BackupPolicyReferenceApplyConfiguration) *TenantSpecApplyConfiguration {
+	b.BackupPolicyRef = value
 	return b
 }
 

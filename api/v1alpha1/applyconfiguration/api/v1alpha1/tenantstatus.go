@@ -27,8 +27,10 @@ type TenantStatusApplyConfiguration struct {
 	Revision *RevisionStatusApplyConfiguration `json:"revision,omitempty"`
 	// proofs are the evidence behind the conditions Isolated, EncryptedInTransit and EncryptedAtRest.
 	Proofs []ProofApplyConfiguration `json:"proofs,omitempty"`
+	// backups is what is known of the instance's backups.
+	Backups *TenantBackupsApplyConfiguration `json:"backups,omitempty"`
 	// conditions of the instance: Available, Ready, Reconciling, Stalled, UpdatePending, Isolated, EncryptedInTransit,
-	// EncryptedAtRest and LockedDown.
+	// EncryptedAtRest and LockedDown; with a BackupPolicy also BackedUp, PointInTimeRecoverable, Recoverable and Retained.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
 
@@ -98,6 +100,14 @@ func (b *TenantStatusApplyConfiguration) WithProofs(values ...*ProofApplyConfigu
 		}
 		b.Proofs = append(b.Proofs, *values[i])
 	}
+	return b
+}
+
+// WithBackups sets the Backups field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Backups field is set to the value of the last call.
+func (b *TenantStatusApplyConfiguration) WithBackups(value *TenantBackupsApplyConfiguration) *TenantStatusApplyConfiguration {
+	b.Backups = value
 	return b
 }
 

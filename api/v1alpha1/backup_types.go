@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// BackupType says how much a base backup holds.
+//
+// +kubebuilder:validation:Enum=Full;Incremental
+type BackupType string
+
+// The types of base backups.
+const (
+	// BackupFull holds the whole database.
+	BackupFull BackupType = "Full"
+	// BackupIncremental holds what changed since the last backup that it builds on.
+	BackupIncremental BackupType = "Incremental"
+)
+
+// BackupSpec is a base backup that shall be made, or was.
+//
+// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a Backup cannot be changed; make another one"
+type BackupSpec struct {
+	// destination of the Tenant's policy that the backup goes to.
+	// +required
+	Destination DestinationName `json:"destination,omitempty"`
+
+	// type of the backup. The first one of a destination is always full. Default: Incremental.
+	// +optional
+	// +kubebuilder:default=Incremental
+	Type BackupType `json:"type,omitempty"`
+}
+
+// BackupStatus is what came of a base backup.
+type BackupStatus struct {
+	// type that the backup really has.
+	// +optional
+	Type BackupType `json:"type,omitempty"`
+
+	// label of the backup in the repository.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Label string `json:"label,omitempty"`
+
+	// startedAt is when the backup began.
+	// +optional
+	StartedAt *metav1.Time `json:"startedAt,omitempty"`
+
+	// finishedAt is when the backup ended; from then on can be restored to.
+	// +optional
+	FinishedAt *metav1.Time `json:"finishedAt,omitempty"`
+
+	// startLSN is where in the write-ahead log the backup began.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=17
+	StartLSN string `json:"startLSN,omitempty"`
+
+	// stopLSN is where in the write-ahead log the backup ended.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=17
+	StopLSN string `json:"stopLSN,omitempty"`
+
+	// repositorySize is how many bytes the backup added to the repository.
+	// +optional
+	RepositorySize *resource.Quantity `json:"repositorySize,omitempty"`
+
+	// databaseSize is how many bytes the database had.
+	// +optional
+	DatabaseSize *resource.Quantity `json:"databaseSize,omitempty"`
+
+	// conditions of the backup: Complete.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +patchMergeKey=type
+	// +patchStrategy=merge
+	// +kubebuilder:validation:MaxItems=8
+	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
+}
+
+// Backup is one base backup of a tenant's database in one destination. Scheduled ones are recorded by Freehold; one
+// that a person creates is made at once. Deleting the object deletes nothing in the destination.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Namespaced,categories=freehold
+// +kubebuilder:printcolumn:name="Destination",type=string,JSONPath=`.spec.destination`
+// +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.status.type`
+// +kubebuilder:printcolumn:name="Complete",type=string,JSONPath=`.status.conditions[?(@.type=="Complete")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Complete")].reason`
+// +kubebuilder:printcolumn:name="Label",type=string,JSONPath=`.status.label`
+// +kubebuilder:printcolumn:name="Stored",type=string,JSONPath=`.status.repositorySize`
+// +kubebuilder:printcolumn:name="Finished",type=date,JSONPath=`.status.finishedAt`
+type Backup struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is standard object metadata. The namespace is the tenant's.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitzero"`
+
+	// spec says what shall be backed up and where to.
+	// +required
+	Spec BackupSpec `json:"spec,omitzero"`
+
+	// status is what came of it.
+	// +optional
+	Status BackupStatus `json:"status,omitzero"`
+}
+
+// BackupList is a list of Backups.
+//
+// +kubebuilder:object:root=true
+type BackupList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitzero"`
+	// items of the list.
+	Items []Backup `json:"items"`
+}
+
+// DestinationStatus is what is known of a tenant's backups in one destination.
+type DestinationStatus struct {
+	// name of the destination.
+	// +required
+	Name DestinationName `json:"name,omitempty"`
+
+	// generation of the tenant's repository in the destination; each has a key of its own.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	Generation int32 `json:"generation,omitempty"`
+
+	// recoverableFrom is the earliest moment that can be restored from the destination.
+	// +optional
+	RecoverableFrom *metav1.Time `json:"recoverableFrom,omitempty"`
+
+	// recoverableUntil is the latest moment that was known to be restorable when the destination was last reported on.
+	// +optional
+	RecoverableUntil *metav1.Time `json:"recoverableUntil,omitempty"`
+
+	// lastBackup is when the newest base backup ended.
+	// +optional
+	LastBackup *metav1.Time `json:"lastBackup,omitempty"`
+
+	// backups is how many complete base backups the destination holds.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Backups *int32 `json:"backups,omitempty"`
+
+	// fullBackups is how many of them are full.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	FullBackups *int32 `json:"fullBackups,omitempty"`
+
+	// repositorySize is how many bytes the base backups take in the destination.
+	// +optional
+	RepositorySize *resource.Quantity `json:"repositorySize,omitempty"`
+
+	// lastVerified is when a backup of the destination was last restored and found good.
+	// +optional
+	LastVerified *metav1.Time `json:"lastVerified,omitempty"`
+
+	// verifiedBackup is the label of the base backup that was restored then.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	VerifiedBackup string `json:"verifiedBackup,omitempty"`
+
+	// recoverySeconds is how many seconds that restore took, until the server answered.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	RecoverySeconds *int32 `json:"recoverySeconds,omitempty"`
+
+	// conditions of the destination: BackedUp, PointInTimeRecoverable, Recoverable and Retained.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +patchMergeKey=type
+	// +patchStrategy=merge
+	// +kubebuilder:validation:MaxItems=8
+	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
+}
+
+// TenantBackups is what is known of a tenant's backups in all destinations.
+type TenantBackups struct {
+	// recoverableFrom is the earliest moment that can be restored from some destination.
+	// +optional
+	RecoverableFrom *metav1.Time `json:"recoverableFrom,omitempty"`
+
+	// recoverableUntil is the latest moment that can be restored from some destination.
+	// +optional
+	RecoverableUntil *metav1.Time `json:"recoverableUntil,omitempty"`
+
+	// destinations of the Tenant's policy.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=4
+	Destinations []DestinationStatus `json:"destinations,omitempty"`
+}

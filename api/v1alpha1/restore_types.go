@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// BackupLabel is the label of a base backup in a repository.
+//
+// +kubebuilder:validation:MinLength=16
+// +kubebuilder:validation:MaxLength=33
+// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]{8}-[0-9]{6}F(_[0-9]{8}-[0-9]{6}[DI])?$')",message="must be a backup's label, such as 20260101-013000F; it stands in the status of Backup objects"
+type BackupLabel string
+
+// RestoreTarget says which state of the data shall come back.
+//
+// +kubebuilder:validation:XValidation:rule="!(has(self.time) && has(self.backup))",message="time and backup exclude each other"
+type RestoreTarget struct {
+	// time to restore to, with a time zone, such as 2026-01-01T12:00:00Z: all that was committed until then, and nothing
+	// later. Default: the latest moment that the destination holds, or the end of the backup that is named.
+	// +optional
+	Time *metav1.MicroTime `json:"time,omitempty"`
+
+	// backup is the label of a base backup whose state shall come back.
+	// +optional
+	Backup BackupLabel `json:"backup,omitempty"`
+
+	// destination to restore from. Default: one that holds the target, the most recently verified first.
+	// +optional
+	Destination DestinationName `json:"destination,omitempty"`
+}
+
+// RestoreDecision says what shall become of a restore that was made.
+//
+// +kubebuilder:validation:Enum=Accept;Revert
+type RestoreDecision string
+
+// What shall become of a restore.
+const (
+	// RestoreAccept keeps the restored data; the volume from before may be removed.
+	RestoreAccept RestoreDecision = "Accept"
+	// RestoreRevert brings the volume from before back. What was written since the restore is left on the other one.
+	RestoreRevert RestoreDecision = "Revert"
+)
+
+// RestoreSpec is a restore in place.
+//
+// +kubebuilder:validation:XValidation:rule="self.target == oldSelf.target",message="the target of a Restore cannot be changed; make another Restore"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.decision) || (has(self.decision) && self.decision == oldSelf.decision)",message="a decision stands; to change the data again, make another Restore"
+type RestoreSpec struct {
+	// target says which state of the data shall come back. Default: the latest.
+	// +optional
+	// +kubebuilder:default={}
+	Target RestoreTarget `json:"target,omitzero"`
+
+	// decision says whether the restored data shall stay (Accept) or the volume from before shall come back (Revert).
+	// Until it is taken both volumes are kept, and the Restore's condition Accepted is False. Default: none.
+	// +optional
+	Decision RestoreDecision `json:"decision,omitempty"`
+}
+
+// RestoreStatus is what came of a restore.
+type RestoreStatus struct {
+	// destination that was restored from.
+	// +optional
+	Destination DestinationName `json:"destination,omitempty"`
+
+	// backup is the label of the base backup that the restore began with.
+	// +optional
+	Backup BackupLabel `json:"backup,omitempty"`
+
+	// claim is the PersistentVolumeClaim that holds the restored data.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Claim string `json:"claim,omitempty"`
+
+	// previousClaim is the PersistentVolumeClaim that holds the data from before.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	PreviousClaim string `json:"previousClaim,omitempty"`
+
+	// reachedTime is when the last transaction that the restored data holds was committed.
+	// +optional
+	ReachedTime *metav1.MicroTime `json:"reachedTime,omitempty"`
+
+	// startedAt is when the restore began, and the database was stopped.
+	// +optional
+	StartedAt *metav1.Time `json:"startedAt,omitempty"`
+
+	// finishedAt is when the restored database took the place of the other.
+	// +optional
+	FinishedAt *metav1.Time `json:"finishedAt,omitempty"`
+
+	// conditions of the restore: Complete and Accepted.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +patchMergeKey=type
+	// +patchStrategy=merge
+	// +kubebuilder:validation:MaxItems=8
+	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
+}
+
+// Restore brings an earlier state of a tenant's database back, in place. The volume from before is kept until the
+// restore is accepted. Deleting the object changes no data.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Namespaced,categories=freehold
+// +kubebuilder:printcolumn:name="Target",type=string,JSONPath=`.spec.target.time`
+// +kubebuilder:printcolumn:name="From",type=string,JSONPath=`.status.destination`
+// +kubebuilder:printcolumn:name="Complete",type=string,JSONPath=`.status.conditions[?(@.type=="Complete")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Complete")].reason`
+// +kubebuilder:printcolumn:name="Reached",type=string,JSONPath=`.status.reachedTime`
+// +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type Restore struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is standard object metadata. The namespace is the tenant's.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitzero"`
+
+	// spec says which state shall come back.
+	// +optional
+	// +kubebuilder:default={target: {}}
+	Spec RestoreSpec `json:"spec,omitzero"`
+
+	// status is what came of it.
+	// +optional
+	Status RestoreStatus `json:"status,omitzero"`
+}
+
+// RestoreList is a list of Restores.
+//
+// +kubebuilder:object:root=true
+type RestoreList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitzero"`
+	// items of the list.
+	Items []Restore `json:"items"`
+}

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package engine is how the rest of Freehold speaks of the program that makes backups: what it is told (files of
+// configuration, made from a policy), and what it answers (reports and results). Only this package and the agent know
+// that the engine is pgBackRest. It is pure: it runs nothing and knows no client and no clock.
+//
+//	BackupPolicy + keys + credentials ── Files ──► Secret ──► pods: controllers/backup/agent
+//	controller ◄── Report (over HTTPS, from the archiver)    ◄──┤
+//	controller ◄── Result (a Job's termination message)      ◄──┘
+package engine

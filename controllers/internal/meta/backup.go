@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package meta
+
+import "fmt"
+
+// Policy labels (v1alpha1.LabelPolicy) and components of the pods that back up and restore.
+const (
+	// ComponentBackup is a pod that makes base backups: it reaches the database's pgBackRest server and the
+	// destinations.
+	ComponentBackup = "backup"
+	// ComponentRestore is a pod that restores, into the instance's own volume or into a throw-away one to prove a
+	// backup: it reaches the destinations and nothing else.
+	ComponentRestore = "restore"
+)
+
+// Objects of backups in a tenant's namespace.
+const (
+	// BackupSecret is what the database pod archives with, and what restores read with: pgbackrest.conf,
+	// destinations.json, and the files that they name.
+	BackupSecret = "freehold-backup"
+	// BackupJobSecret is what base backups are made and expired with: the same files, with the credentials that may
+	// remove and the way to the database's pgBackRest server. It never enters the database pod.
+	BackupJobSecret = "freehold-backup-job"
+	// BackupTLSSecret holds the certificate that the pods of base backups show to the database's pgBackRest server.
+	BackupTLSSecret = "freehold-backup-tls"
+	// BootstrapSecret is what a new instance is filled with: the source's repositories, read only. It goes once the
+	// instance is filled.
+	BootstrapSecret = "freehold-bootstrap"
+)
+
+// Keys in the objects above, and in InstanceConfigMap.
+const (
+	// KeyArchiving in InstanceConfigMap says whether the database's write-ahead log is archived: ArchivingOn, or
+	// ArchivingOff where the Tenant names no policy. While it is on nothing is dropped that no destination has.
+	KeyArchiving = "archiving"
+	ArchivingOn  = "on"
+	ArchivingOff = "off"
+
+	KeyPgBackRestConf = "pgbackrest.conf"
+	KeyDestinations   = "destinations.json"
+	// KeyStatusToken is what the operator shows when it asks the archiver how far the archive is.
+	KeyStatusToken = "status-token"
+	// KeyEscrowFile holds a tenant's keys, encrypted with age for people who keep the private keys elsewhere; it is
+	// put into every destination under the same name.
+	KeyEscrowFile = "escrow.age"
+)
+
+// Containers, folders and ports of backups.
+const (
+	// ContainerArchiver stands beside the database: pgBackRest's server, the heartbeat, and the report on the archive.
+	ContainerArchiver = "archiver"
+	// ContainerBackup is the one container of a pod that backs up, verifies or restores.
+	ContainerBackup = "backup"
+
+	BackupDir    = "/etc/freehold/backup"
+	BackupTLSDir = "/etc/freehold/backup-tls"
+	// SpoolDir is where pgBackRest notes which segments of the write-ahead log it has handed over.
+	SpoolDir = "/var/spool/pgbackrest"
+
+	// PortPgBackRest is pgBackRest's TLS server in the database pod; PortArchiver its report over HTTPS.
+	PortPgBackRest = 8432
+	PortArchiver   = 8009
+)
+
+// Names inside PostgreSQL and pgBackRest.
+const (
+	// BackupRole is the PostgreSQL role that pgBackRest and the heartbeat work as.
+	BackupRole = "freehold_backup"
+	// BackupSchema in the database "postgres" holds the table heartbeat: one row, whose column at is the time of the
+	// last beat.
+	BackupSchema = "freehold"
+	// BackupStanza is the name of every instance's stanza.
+	BackupStanza = "main"
+	// BackupClient is the common name that the database's pgBackRest server lets in.
+	BackupClient = "freehold-backup"
+)
+
+// The NetworkPolicies of backups.
+const (
+	// PolicyArchive lets the database pod reach the destinations, and the operator its archiver.
+	PolicyArchive = "freehold-archive"
+	PolicyBackup  = "freehold-backup"
+	PolicyRestore = "freehold-restore"
+)
+
+// Annotations on the Namespace by which backups and the instance meet. The controller of backups writes them; the
+// controller of tenants acts on them.
+const (
+	// AnnotationDatabaseClaim names the claim that the database runs on. Absent: DatabaseClaim.
+	AnnotationDatabaseClaim = "freehold.dev/database-claim"
+	// AnnotationRestoreClaim names a claim that shall exist for a restore, beside the others.
+	AnnotationRestoreClaim = "freehold.dev/restore-claim"
+	// AnnotationStoppedFor names the Restore for which application and database are stopped.
+	AnnotationStoppedFor = "freehold.dev/stopped-for"
+	// AnnotationBootstrapped holds the ID of the instance whose backup the new instance was filled from. Until it does,
+	// an instance with bootstrap.restore does not start.
+	AnnotationBootstrapped = "freehold.dev/bootstrapped-from"
+)
+
+// DatabaseClaimName is the name of a database volume's claim by number.
+func DatabaseClaimName(number int) string { return fmt.Sprintf("db-%04d", number) }
+
+// BackupKeysSecret is the name of the Secret in the operator's namespace that keeps the keys of an instance's backups.
+func BackupKeysSecret(instanceID string) string { return "backup-" + instanceID }
