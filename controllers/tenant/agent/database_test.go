@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/freehold-dev/freehold/controllers/tenant/agent/internal/agenttest"
+	"github.com/freehold-dev/freehold/controllers/internal/agenttest"
 )
 
 func TestDatabaseServesTheApplicationAndNobodyElse(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/freehold-dev/freehold/controllers/internal/agenttest"
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
-	"github.com/freehold-dev/freehold/controllers/tenant/agent/internal/agenttest"
 )
 
 const gateHost = "acme.example.com"

@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/internal/agenttest"
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
-	"github.com/freehold-dev/freehold/controllers/tenant/agent/internal/agenttest"
 	"github.com/freehold-dev/freehold/controllers/tenant/render"
 )
 

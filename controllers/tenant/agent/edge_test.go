@@ -11,8 +11,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/freehold-dev/freehold/controllers/internal/agenttest"
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
-	"github.com/freehold-dev/freehold/controllers/tenant/agent/internal/agenttest"
 )
 
 func TestGateWaitsForItsCertificate(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/freehold-dev/freehold/controllers/internal/agenttest"
 	"github.com/freehold-dev/freehold/controllers/tenant/agent"
-	"github.com/freehold-dev/freehold/controllers/tenant/agent/internal/agenttest"
 )
 
 func TestMain(m *testing.M) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -45,21 +44,6 @@ func Default(log *slog.Logger) Config {
 		SocketDir: meta.SocketDir, Port: meta.PortDatabase, ProbeAddress: fmt.Sprintf(":%d", meta.PortAgent),
 		Clock: clock.RealClock{}, Log: log,
 	}
-}
-
-// program is the path of one of PostgreSQL's programs.
-func (c Config) program(name string) (string, error) {
-	if c.BinDir != "" {
-		return filepath.Join(c.BinDir, name), nil
-	}
-	if path, err := exec.LookPath(name); err == nil {
-		return path, nil
-	}
-	found, err := filepath.Glob(filepath.Join("/usr/lib/postgresql/*/bin", name))
-	if err != nil || len(found) != 1 {
-		return "", fmt.Errorf("find PostgreSQL's program %q: not in PATH, and %d of them in /usr/lib/postgresql; the image must hold exactly one version", name, len(found))
-	}
-	return found[0], nil
 }
 
 // readValue is the trimmed content of a small mounted file.

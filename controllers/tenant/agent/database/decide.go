@@ -5,6 +5,8 @@ package database
 import (
 	"fmt"
 	"strings"
+
+	"github.com/freehold-dev/freehold/controllers/internal/volume"
 )
 
 // Action is what Prepare does with a volume.
@@ -28,7 +30,7 @@ type State struct {
 	// ServerMajor is the major version of PostgreSQL in the image, for example "17".
 	ServerMajor string
 	// Mark is the volume's, InnerMark the cluster folder's; nil when absent.
-	Mark, InnerMark *Mark
+	Mark, InnerMark *volume.Mark
 	// HasCluster says that the cluster's folder exists; DataMajor is the major version in its PG_VERSION,
 	// empty when that file is missing.
 	HasCluster bool

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/freehold-dev/freehold/controllers/internal/volume"
 )
 
 // TestDecide goes through every combination that a volume can show.
 func TestDecide(t *testing.T) {
 	const a, b = "id-a", "id-b"
-	mark := func(id string) *Mark { return &Mark{InstanceID: id} }
+	mark := func(id string) *volume.Mark { return &volume.Mark{InstanceID: id} }
 	for name, tc := range map[string]struct {
 		state State
 		want  Action
@@ -82,7 +84,7 @@ func TestDecide(t *testing.T) {
 
 // TestOnlyAnEmptyVolumeOfANewInstanceIsEverInitialized tries all states there are of the facts that matter.
 func TestOnlyAnEmptyVolumeOfANewInstanceIsEverInitialized(t *testing.T) {
-	marks := []*Mark{nil, {InstanceID: "a"}, {InstanceID: "b"}}
+	marks := []*volume.Mark{nil, {InstanceID: "a"}, {InstanceID: "b"}}
 	count := 0
 	for bits := range 1 << 4 {
 		for _, mark := range marks {

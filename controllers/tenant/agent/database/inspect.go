@@ -15,11 +15,13 @@ import (
 	"strings"
 
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
+	"github.com/freehold-dev/freehold/controllers/internal/postgres"
+	"github.com/freehold-dev/freehold/controllers/internal/volume"
 )
 
 // initdbFolder is where this instance's cluster is made before it gets its final name.
 func (c Config) initdbFolder(instanceID string) string {
-	return filepath.Join(c.DataDir, "initdb-"+instanceID+partialSuffix)
+	return filepath.Join(c.DataDir, "initdb-"+instanceID+volume.PartialSuffix)
 }
 
 // innerMark is the mark in a cluster's folder.
@@ -34,8 +36,8 @@ func (c Config) inspect(ctx context.Context) (State, error) {
 	s.InstanceID, errs[0] = c.instanceID()
 	s.Initialized, errs[1] = c.initialized()
 	s.ServerMajor, errs[2] = c.serverMajor(ctx)
-	s.Mark, errs[3] = readMark(c.MarkFile)
-	s.InnerMark, errs[4] = readMark(c.innerMark(c.PGData))
+	s.Mark, errs[3] = volume.ReadMark(c.MarkFile)
+	s.InnerMark, errs[4] = volume.ReadMark(c.innerMark(c.PGData))
 	errs[5] = c.inspectVolume(&s)
 	if err := errors.Join(errs[:]...); err != nil {
 		return State{}, fmt.Errorf("find out whose volume this is (nothing was changed): %w", err)
@@ -70,11 +72,11 @@ func (c Config) initialized() (bool, error) {
 }
 
 func (c Config) serverMajor(ctx context.Context) (string, error) {
-	postgres, err := c.program("postgres")
+	program, err := postgres.Program(c.BinDir, "postgres")
 	if err != nil {
 		return "", err
 	}
-	out, err := exec.CommandContext(ctx, postgres, "--version").Output()
+	out, err := exec.CommandContext(ctx, program, "--version").Output()
 	if err != nil {
 		return "", fmt.Errorf("ask the PostgreSQL server for its version: %w", err)
 	}
@@ -104,7 +106,7 @@ func (c Config) inspectVolume(s *State) error {
 		case path == c.PGData:
 			s.HasCluster = true
 		case entry.Name() == "lost+found" && entry.IsDir():
-		case path == c.MarkFile, path == c.MarkFile+partialSuffix:
+		case path == c.MarkFile, path == c.MarkFile+volume.PartialSuffix:
 		case s.InstanceID != "" && path == c.initdbFolder(s.InstanceID):
 		default:
 			s.Strangers = append(s.Strangers, entry.Name())

@@ -13,10 +13,11 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
+	"github.com/freehold-dev/freehold/controllers/internal/volume"
 )
 
-// volume is a Config over temporary folders, with a PostgreSQL that only knows its version.
-func volume(t *testing.T, instanceID, initialized string) Config {
+// testVolume is a Config over temporary folders, with a PostgreSQL that only knows its version.
+func testVolume(t *testing.T, instanceID, initialized string) Config {
 	t.Helper()
 	dir := t.TempDir()
 	c := Config{
@@ -44,11 +45,11 @@ func put(t *testing.T, path, content string) {
 }
 
 func TestInspectTellsWhatIsOnTheVolume(t *testing.T) {
-	c := volume(t, "id-a", "true")
+	c := testVolume(t, "id-a", "true")
 	if err := os.Mkdir(filepath.Join(c.DataDir, "lost+found"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	put(t, c.MarkFile+partialSuffix, "{")
+	put(t, c.MarkFile+volume.PartialSuffix, "{")
 	put(t, filepath.Join(c.initdbFolder("id-a"), "PG_VERSION"), "17\n")
 	put(t, filepath.Join(c.initdbFolder("id-b"), "PG_VERSION"), "17\n")
 	put(t, filepath.Join(c.PGData, "PG_VERSION"), "17\n")
@@ -56,7 +57,7 @@ func TestInspectTellsWhatIsOnTheVolume(t *testing.T) {
 
 	got, err := c.inspect(t.Context())
 	want := State{
-		InstanceID: "id-a", Initialized: true, ServerMajor: "17", InnerMark: &Mark{InstanceID: "id-a"},
+		InstanceID: "id-a", Initialized: true, ServerMajor: "17", InnerMark: &volume.Mark{InstanceID: "id-a"},
 		HasCluster: true, DataMajor: "17", Strangers: []string{"initdb-id-b.partial"},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -79,7 +80,7 @@ func TestInspectRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		"no volume":           {func(c Config) { _ = os.RemoveAll(c.DataDir) }, "list the volume"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := volume(t, "id-a", "false")
+			c := testVolume(t, "id-a", "false")
 			tc.change(c)
 			_, err := c.inspect(t.Context())
 			if err == nil || !strings.Contains(err.Error(), tc.says) || !strings.Contains(err.Error(), "nothing was changed") {
@@ -91,21 +92,21 @@ func TestInspectRefusesWhatItDoesNotUnderstand(t *testing.T) {
 
 func TestWriteMarkLeavesNothingButTheMark(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "mark.json")
-	put(t, path+partialSuffix, "left over from a crash, and longer than what replaces it ..........")
-	if err := writeMark(path, Mark{InstanceID: "id-a"}); err != nil {
+	put(t, path+volume.PartialSuffix, "left over from a crash, and longer than what replaces it ..........")
+	if err := volume.WriteMark(path, volume.Mark{InstanceID: "id-a"}); err != nil {
 		t.Fatal(err)
 	}
-	mark, err := readMark(path)
+	mark, err := volume.ReadMark(path)
 	if err != nil || mark == nil || mark.InstanceID != "id-a" {
 		t.Errorf("read back %+v, %v", mark, err)
 	}
-	if _, err := os.Stat(path + partialSuffix); !os.IsNotExist(err) {
+	if _, err := os.Stat(path + volume.PartialSuffix); !os.IsNotExist(err) {
 		t.Errorf("the partial file is still there: %v", err)
 	}
 }
 
 func TestAFailedInitialisationLeavesTheVolumeEmpty(t *testing.T) {
-	c := volume(t, "id-a", "false")
+	c := testVolume(t, "id-a", "false")
 	put(t, filepath.Join(c.BinDir, "initdb"), "#!/bin/sh\nmkdir -p \"${1#--pgdata=}\"\necho no space left >&2\nexit 1\n")
 	err := Prepare(t.Context(), c)
 	if err == nil || !strings.Contains(err.Error(), "no space left") {

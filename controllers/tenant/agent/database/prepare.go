@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+
+	"github.com/freehold-dev/freehold/controllers/internal/postgres"
+	"github.com/freehold-dev/freehold/controllers/internal/volume"
 )
 
 // Prepare makes the volume ready for Run, or returns an error (a *Refusal where the volume is not what it should
@@ -26,7 +29,7 @@ func Prepare(ctx context.Context, c Config) error {
 	case ActionInitialize:
 		return c.initialize(ctx, state.InstanceID)
 	case ActionMark:
-		return writeMark(c.MarkFile, Mark{InstanceID: state.InstanceID})
+		return volume.WriteMark(c.MarkFile, volume.Mark{InstanceID: state.InstanceID})
 	default:
 		return nil
 	}
@@ -34,23 +37,23 @@ func Prepare(ctx context.Context, c Config) error {
 
 // initialize makes the cluster under another name, marks it, and only then gives it its name.
 func (c Config) initialize(ctx context.Context, instanceID string) error {
-	partial, mark := c.initdbFolder(instanceID), Mark{InstanceID: instanceID}
+	partial, mark := c.initdbFolder(instanceID), volume.Mark{InstanceID: instanceID}
 	if err := os.RemoveAll(partial); err != nil {
 		return fmt.Errorf("remove an interrupted initialisation: %w", err)
 	}
 	if err := c.initdb(ctx, partial); err != nil {
 		return err
 	}
-	if err := writeMark(c.innerMark(partial), mark); err != nil {
+	if err := volume.WriteMark(c.innerMark(partial), mark); err != nil {
 		return err
 	}
 	if err := os.Rename(partial, c.PGData); err != nil {
 		return fmt.Errorf("give the new database its final name: %w", err)
 	}
-	if err := syncFolder(c.DataDir); err != nil {
+	if err := volume.SyncFolder(c.DataDir); err != nil {
 		return err
 	}
-	if err := writeMark(c.MarkFile, mark); err != nil {
+	if err := volume.WriteMark(c.MarkFile, mark); err != nil {
 		return err
 	}
 	c.Log.Info("made a new database", "instance", instanceID)
@@ -59,7 +62,7 @@ func (c Config) initialize(ctx context.Context, instanceID string) error {
 
 // initdb runs the program of that name, which also writes all its files to disk.
 func (c Config) initdb(ctx context.Context, folder string) error {
-	program, err := c.program("initdb")
+	program, err := postgres.Program(c.BinDir, "initdb")
 	if err != nil {
 		return err
 	}

@@ -13,9 +13,11 @@ import (
 	"syscall"
 
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
+	"github.com/freehold-dev/freehold/controllers/internal/postgres"
+	"github.com/freehold-dev/freehold/controllers/internal/process"
+	"github.com/freehold-dev/freehold/controllers/internal/volume"
+	"github.com/freehold-dev/freehold/controllers/internal/watch"
 	"github.com/freehold-dev/freehold/controllers/tenant/agent/internal/probe"
-	"github.com/freehold-dev/freehold/controllers/tenant/agent/internal/process"
-	"github.com/freehold-dev/freehold/controllers/tenant/agent/internal/watch"
 )
 
 // Run supervises the server until it has ended and returns its exit code. When ctx ends, the server shuts down
@@ -24,7 +26,7 @@ func Run(ctx context.Context, c Config) (int, error) {
 	if err := c.checkPrepared(ctx); err != nil {
 		return 1, err
 	}
-	lock, err := c.lockVolume(ctx)
+	lock, err := volume.Lock(ctx, c.Clock, c.Log, c.MarkFile)
 	if err != nil {
 		return 1, err
 	}
@@ -55,10 +57,11 @@ func Run(ctx context.Context, c Config) (int, error) {
 // startPostmaster starts the server on our own standard error, where it logs to, and with the volume's lock, which
 // thereby outlives us as long as a process of the server does.
 func (c Config) startPostmaster(children *process.Children, lock *os.File) (*process.Child, error) {
-	if err := c.removeStaleLocks(); err != nil {
+	pidFile, socketLock := filepath.Join(c.PGData, "postmaster.pid"), filepath.Join(c.SocketDir, fmt.Sprintf(".s.PGSQL.%d.lock", c.Port))
+	if err := volume.RemoveStaleLocks(c.Log, pidFile, socketLock); err != nil {
 		return nil, err
 	}
-	program, err := c.program("postgres")
+	program, err := postgres.Program(c.BinDir, "postgres")
 	if err != nil {
 		return nil, err
 	}

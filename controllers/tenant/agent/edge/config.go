@@ -11,7 +11,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
-	"github.com/freehold-dev/freehold/controllers/tenant/agent/internal/watch"
+	"github.com/freehold-dev/freehold/controllers/internal/watch"
 )
 
 // Config says where things are in the pod. Start from Default.

@@ -15,7 +15,7 @@ import (
 	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 
-	"github.com/freehold-dev/freehold/controllers/tenant/agent/internal/process"
+	"github.com/freehold-dev/freehold/controllers/internal/process"
 )
 
 func TestReloaded(t *testing.T) {

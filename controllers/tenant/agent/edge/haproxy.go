@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
-	"github.com/freehold-dev/freehold/controllers/tenant/agent/internal/process"
+	"github.com/freehold-dev/freehold/controllers/internal/process"
 )
 
 // reloadTimeout bounds a reload: HAProxy answers once the new process has loaded its configuration.

@@ -8,9 +8,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/freehold-dev/freehold/controllers/internal/process"
+	"github.com/freehold-dev/freehold/controllers/internal/watch"
 	"github.com/freehold-dev/freehold/controllers/tenant/agent/internal/probe"
-	"github.com/freehold-dev/freehold/controllers/tenant/agent/internal/process"
-	"github.com/freehold-dev/freehold/controllers/tenant/agent/internal/watch"
 )
 
 // Run supervises HAProxy until it has ended and returns its exit code. When ctx ends, the gate drains, and the

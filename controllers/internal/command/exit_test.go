@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package agent
+package command
 
 import (
 	"errors"
@@ -25,7 +25,10 @@ func TestExitCodes(t *testing.T) {
 			t.Errorf("%s: %d, want %d", name, got, tc.want)
 		}
 	}
-	if !errors.Is(finish(1, cause), cause) {
+	if !errors.Is(finish(1, cause), cause) || !errors.Is(finish(1, Told(cause)), cause) {
 		t.Error("the cause is lost")
+	}
+	if Told(nil) != nil {
+		t.Error("success became an error")
 	}
 }

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package agent
+package command
 
 import (
 	"errors"
 	"fmt"
 	"os"
+
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
 )
 
-// terminationLog is where the kubelet reads a container's last words; the kubelet keeps 4096 bytes.
-const terminationLog = "/dev/termination-log"
+// MostLastWords is how many bytes of a container's last words the kubelet keeps.
+const MostLastWords = 4096
 
 // exitError carries an exit code through cobra.
 type exitError struct {
@@ -46,16 +48,33 @@ func finish(code int, err error) error {
 	case code == 0:
 		code = 1
 	}
-	tell(err.Error())
+	var told *toldError
+	if !errors.As(err, &told) {
+		Tell(err.Error() + "\n")
+	}
 	return &exitError{code: code, err: err}
 }
 
-// tell leaves a message in the pod's description; the caller of the command prints it.
-func tell(message string) {
-	file, err := os.OpenFile(terminationLog, os.O_WRONLY|os.O_TRUNC, 0)
+// toldError is a failure whose last words have been left already.
+type toldError struct{ error }
+
+// Unwrap gives access to the cause.
+func (e *toldError) Unwrap() error { return e.error }
+
+// Told marks an error of which Tell has been told, in words of its own: it does not replace them.
+func Told(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &toldError{err}
+}
+
+// Tell leaves the container's last words, which stand in the pod's description, in place of those left before.
+func Tell(message string) {
+	file, err := os.OpenFile(meta.TerminationLog, os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
 		return // outside a pod there is none.
 	}
-	_, _ = file.WriteString(message + "\n") // the message goes to standard error in any case.
+	_, _ = file.WriteString(message) // nobody is there to be told that it did not work.
 	_ = file.Close()
 }

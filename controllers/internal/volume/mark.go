@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package database
+package volume
 
 import (
 	"encoding/json"
@@ -18,11 +18,11 @@ type Mark struct {
 	InstanceID string `json:"instanceID"`
 }
 
-// partialSuffix ends the names of what is not finished.
-const partialSuffix = ".partial"
+// PartialSuffix ends the names of what is not finished.
+const PartialSuffix = ".partial"
 
-// readMark returns nil when there is no mark.
-func readMark(path string) (*Mark, error) {
+// ReadMark returns nil when there is no mark.
+func ReadMark(path string) (*Mark, error) {
 	content, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -40,20 +40,20 @@ func readMark(path string) (*Mark, error) {
 	return &mark, nil
 }
 
-// writeMark leaves either the whole mark or none, also when the machine fails in between.
-func writeMark(path string, mark Mark) error {
+// WriteMark leaves either the whole mark or none, also when the machine fails in between.
+func WriteMark(path string, mark Mark) error {
 	content, err := json.Marshal(mark)
 	if err != nil {
 		return fmt.Errorf("encode the volume's mark: %w", err)
 	}
-	partial := path + partialSuffix
+	partial := path + PartialSuffix
 	if err := writeSynced(partial, append(content, '\n')); err != nil {
 		return err
 	}
 	if err := os.Rename(partial, path); err != nil {
 		return fmt.Errorf("put the volume's mark in place: %w", err)
 	}
-	return syncFolder(filepath.Dir(path))
+	return SyncFolder(filepath.Dir(path))
 }
 
 func writeSynced(path string, content []byte) error {
@@ -68,8 +68,8 @@ func writeSynced(path string, content []byte) error {
 	return nil
 }
 
-// syncFolder makes names in a folder survive a failure of the machine.
-func syncFolder(path string) error {
+// SyncFolder makes names in a folder survive a failure of the machine.
+func SyncFolder(path string) error {
 	folder, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("open the folder %s to write it to disk: %w", path, err)
