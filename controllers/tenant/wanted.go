@@ -4,6 +4,7 @@ package tenant
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"maps"
 	"net/url"
@@ -89,40 +90,58 @@ func leafSecret(s *scope, safe *escrow, leaf render.Leaf) (wantedSecret, error) 
 	if leaf.Life > 0 {
 		madeFrom = append(madeFrom, leaf.Life)
 	}
+	if leaf.Client {
+		madeFrom = append(madeFrom, leaf.CommonName)
+	}
 	hash, err := safe.hash(madeFrom...)
-	names := pki.Leaf{CommonName: leaf.CommonName, DNSNames: leaf.DNSNames, Life: leaf.Life}
+	names := pki.Leaf{CommonName: leaf.CommonName, DNSNames: leaf.DNSNames, Client: leaf.Client, Life: leaf.Life}
 	return wantedSecret{
 		name: leaf.Secret, kind: corev1.SecretTypeTLS, labels: meta.Labels(s.name, s.instanceID, componentOf(leaf.Secret)),
 		keys: tlsKeys(), madeFrom: hash,
 		content: func(live *corev1.Secret) (secretContent, error) {
 			if live != nil {
 				if pair := pairOf(live); safe.authority.Issued(pair, names, s.now) {
-					return tlsContent(pair, meta.SourceAuthority, s.now)
+					return leafContent(pair, names, s.now)
 				}
 			}
 			pair, err := safe.authority.Issue(names, s.now)
 			if err != nil {
 				return secretContent{}, err
 			}
-			return tlsContent(pair, meta.SourceAuthority, s.now)
+			return leafContent(pair, names, s.now)
 		},
 	}, err
 }
 
-// tlsContent is the data of a Secret with a certificate, and what the audit wants to know of it.
+// leafContent is the data of a Secret with a certificate of the tenant's own authority.
+func leafContent(pair pki.Pair, leaf pki.Leaf, now time.Time) (secretContent, error) {
+	cert, err := leaf.Validate(pair, now)
+	if err != nil {
+		return secretContent{}, fmt.Errorf("a certificate from %s: %w", meta.SourceAuthority, err)
+	}
+	content := certificateContent(pair, cert, meta.SourceAuthority)
+	content.annotations[meta.AnnotationRenewAt] = pki.RenewAt(cert).UTC().Format(time.RFC3339)
+	return content, nil
+}
+
+// tlsContent is the data of a Secret with a server's certificate from outside.
 func tlsContent(pair pki.Pair, source string, now time.Time) (secretContent, error) {
 	cert, err := pki.Validate(pair, nil, now)
 	if err != nil {
 		return secretContent{}, fmt.Errorf("a certificate from %s: %w", source, err)
 	}
-	annotations := map[string]string{
-		meta.AnnotationSource:   source,
-		meta.AnnotationNotAfter: cert.NotAfter.UTC().Format(time.RFC3339),
+	return certificateContent(pair, cert, source), nil
+}
+
+// certificateContent adds what the audit wants to know of a certificate.
+func certificateContent(pair pki.Pair, cert *x509.Certificate, source string) secretContent {
+	return secretContent{
+		data: map[string][]byte{meta.KeyTLSCert: pair.CertPEM, meta.KeyTLSKey: pair.KeyPEM},
+		annotations: map[string]string{
+			meta.AnnotationSource:   source,
+			meta.AnnotationNotAfter: cert.NotAfter.UTC().Format(time.RFC3339),
+		},
 	}
-	if source == meta.SourceAuthority {
-		annotations[meta.AnnotationRenewAt] = pki.RenewAt(cert).UTC().Format(time.RFC3339)
-	}
-	return secretContent{data: map[string][]byte{meta.KeyTLSCert: pair.CertPEM, meta.KeyTLSKey: pair.KeyPEM}, annotations: annotations}, nil
 }
 
 func tlsKeys() []string { return []string{meta.KeyTLSCert, meta.KeyTLSKey} }
@@ -136,6 +155,7 @@ func componentOf(secret string) string {
 		meta.DatabaseTLSSecret: meta.ComponentDatabase,
 		meta.AppTLSSecret:      meta.ComponentApp,
 		meta.EdgeTLSSecret:     meta.ComponentEdge,
+		meta.BackupTLSSecret:   meta.ComponentBackup,
 	}[secret]
 }
 

@@ -63,6 +63,18 @@ const (
 	PortArchiver   = 8009
 )
 
+// What the pod of a base backup may use at most; the namespace's quota has room for one to each destination. The pod of
+// a restore may use what PostgreSQL's container of the database may.
+const (
+	BackupPodCPU    = "500m"
+	BackupPodMemory = "512Mi"
+)
+
+// OperatorPodLabels select the operator's own pods in its namespace, as its Deployment labels them.
+func OperatorPodLabels() map[string]string {
+	return map[string]string{"app.kubernetes.io/name": "freehold", "app.kubernetes.io/component": "manager"}
+}
+
 // Names inside PostgreSQL and pgBackRest.
 const (
 	// BackupRole is the PostgreSQL role that pgBackRest and the heartbeat work as.

@@ -41,12 +41,22 @@ type Pair struct {
 
 // Leaf says whom a leaf certificate is for.
 type Leaf struct {
-	// CommonName is for people; verifiers look at DNSNames only.
+	// CommonName is for people where a server is concerned: its clients look at DNSNames only. A client is known by it.
 	CommonName string
-	// DNSNames that the certificate is valid for; at least one.
+	// DNSNames that the certificate is valid for: at least one for a server, none for a client.
 	DNSNames []string
+	// Client makes it a certificate that servers accept and no client does. Default: the other way round.
+	Client bool
 	// Life is how long the certificate shall be valid. Default: LeafLife.
 	Life time.Duration
+}
+
+// use is what the certificate may be used for.
+func (l Leaf) use() x509.ExtKeyUsage {
+	if l.Client {
+		return x509.ExtKeyUsageClientAuth
+	}
+	return x509.ExtKeyUsageServerAuth
 }
 
 // life is how long a leaf is valid, unless its authority ends before.
@@ -112,7 +122,7 @@ func ParseAuthority(pair Pair) (*Authority, error) {
 	return &Authority{Pair: pair, cert: cert, key: key}, nil
 }
 
-// Issue makes a key and a leaf certificate for servers, valid from now on for the leaf's life but never longer than
+// Issue makes a key and a leaf certificate, valid from now on for the leaf's life but never longer than
 // the authority itself.
 func (a *Authority) Issue(leaf Leaf, now time.Time) (Pair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -126,7 +136,7 @@ func (a *Authority) Issue(leaf Leaf, now time.Time) (Pair, error) {
 	template.NotAfter = a.end(template.NotAfter)
 	template.DNSNames = leaf.DNSNames
 	template.KeyUsage = x509.KeyUsageDigitalSignature
-	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	template.ExtKeyUsage = []x509.ExtKeyUsage{leaf.use()}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
 	if err != nil {
 		return Pair{}, fmt.Errorf("signing the certificate of %s: %w", leaf.CommonName, err)
@@ -148,10 +158,10 @@ func (a *Authority) end(then time.Time) time.Time {
 	return then
 }
 
-// Issued reports whether a stored pair is a leaf certificate of this authority for exactly these names and for this
+// Issued reports whether a stored pair is a leaf certificate of this authority for exactly these names, this use and this
 // life, and need not be renewed yet.
 func (a *Authority) Issued(pair Pair, leaf Leaf, now time.Time) bool {
-	cert, err := Validate(pair, leaf.DNSNames, now)
+	cert, err := leaf.Validate(pair, now)
 	if err != nil || len(cert.DNSNames) != len(leaf.DNSNames) {
 		return false
 	}

@@ -175,3 +175,41 @@ func TestUserCertificatesAreRefusedWithTheReason(t *testing.T) {
 		}
 	}
 }
+
+func TestAClientsCertificateIsItsOwnAndNoServers(t *testing.T) {
+	a := authority(t)
+	client := pki.Leaf{CommonName: "freehold-backup", Client: true}
+	pair, err := a.Issue(client, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := client.Validate(pair, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(a.CertPEM)
+	for use, trusted := range map[x509.ExtKeyUsage]bool{x509.ExtKeyUsageClientAuth: true, x509.ExtKeyUsageServerAuth: false} {
+		_, err := cert.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{use}})
+		if (err == nil) != trusted {
+			t.Errorf("verifying for use %d: trusted should be %t, got error %v", use, trusted, err)
+		}
+	}
+	if !a.Issued(pair, client, now) {
+		t.Error("the authority does not recognise the client's certificate that it issued")
+	}
+	if _, err := pki.Validate(pair, nil, now); err == nil {
+		t.Error("a gate would serve the certificate of a client")
+	}
+	for name, other := range map[string]pki.Leaf{
+		"another client": {CommonName: "somebody", Client: true},
+		"a server":       {CommonName: "freehold-backup", DNSNames: []string{"freehold-backup"}},
+	} {
+		if a.Issued(pair, other, now) {
+			t.Errorf("the client's certificate passes for that of %s", name)
+		}
+	}
+	if server := issue(t, a, now, "freehold-backup"); a.Issued(server, client, now) {
+		t.Error("a server's certificate passes for that of the client")
+	}
+}

@@ -17,6 +17,12 @@ import (
 // order, and it covers every name. It does not ask whether clients trust the issuer. It returns the leaf certificate;
 // the error is written for the user who supplied the pair.
 func Validate(pair Pair, hostnames []string, now time.Time) (*x509.Certificate, error) {
+	return Leaf{DNSNames: hostnames}.Validate(pair, now)
+}
+
+// Validate says whether a pair can be what the leaf is: as the function of that name, and for a client whether it is one's
+// of this common name.
+func (l Leaf) Validate(pair Pair, now time.Time) (*x509.Certificate, error) {
 	if err := present(pair); err != nil {
 		return nil, err
 	}
@@ -30,7 +36,7 @@ func Validate(pair Pair, hostnames []string, now time.Time) (*x509.Certificate, 
 	if err := inOrder(chain); err != nil {
 		return nil, err
 	}
-	return chain[0], usable(chain[0], hostnames, now)
+	return chain[0], l.usable(chain[0], now)
 }
 
 func present(pair Pair) error {
@@ -54,24 +60,40 @@ func inOrder(chain []*x509.Certificate) error {
 	return nil
 }
 
-func usable(leaf *x509.Certificate, hostnames []string, now time.Time) error {
+func (l Leaf) usable(leaf *x509.Certificate, now time.Time) error {
 	if now.Before(leaf.NotBefore) {
 		return fmt.Errorf("the certificate is not valid before %s", leaf.NotBefore.UTC().Format(time.RFC3339))
 	}
 	if !now.Before(leaf.NotAfter) {
 		return fmt.Errorf("the certificate has expired at %s", leaf.NotAfter.UTC().Format(time.RFC3339))
 	}
-	if len(leaf.ExtKeyUsage) > 0 && !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageServerAuth) && !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny) {
-		return errors.New("the certificate may not be used by servers (its extended key usage lacks serverAuth)")
+	if err := l.allowed(leaf); err != nil {
+		return err
 	}
 	var missing []string
-	for _, name := range hostnames {
+	for _, name := range l.DNSNames {
 		if leaf.VerifyHostname(name) != nil {
 			missing = append(missing, name)
 		}
 	}
 	if len(missing) > 0 {
 		return fmt.Errorf("the certificate does not cover %s; it covers %s", strings.Join(missing, ", "), covered(leaf))
+	}
+	return nil
+}
+
+// allowed says whether the certificate may be used for what the leaf is for.
+func (l Leaf) allowed(leaf *x509.Certificate) error {
+	may := func(use x509.ExtKeyUsage) bool {
+		return len(leaf.ExtKeyUsage) == 0 || slices.Contains(leaf.ExtKeyUsage, use) || slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny)
+	}
+	switch {
+	case !l.Client && !may(x509.ExtKeyUsageServerAuth):
+		return errors.New("the certificate may not be used by servers (its extended key usage lacks serverAuth)")
+	case l.Client && !may(x509.ExtKeyUsageClientAuth):
+		return errors.New("the certificate may not be used by clients (its extended key usage lacks clientAuth)")
+	case l.Client && leaf.Subject.CommonName != shorten(l.CommonName):
+		return fmt.Errorf("the certificate is that of client %q, not of %q", leaf.Subject.CommonName, l.CommonName)
 	}
 	return nil
 }

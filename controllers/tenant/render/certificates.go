@@ -17,7 +17,8 @@ import (
 const appCertificateLife = 100 * 365 * 24 * time.Hour
 
 // Certificates are the leaf certificates that the tenant's own authority issues. The gate's is always among them:
-// it is served where users name no other source, and until another source has given one.
+// it is served where users name no other source, and until another source has given one. That of the pods that make
+// base backups lets them in at the database's pgBackRest server.
 func Certificates(in Inputs) []Leaf {
 	leaves := []Leaf{
 		{Secret: meta.DatabaseTLSSecret, CommonName: meta.ComponentDatabase, DNSNames: databaseNames(in)},
@@ -26,6 +27,9 @@ func Certificates(in Inputs) []Leaf {
 	if _, tls := appPort(in); tls || mountsAppCertificate(in.Running) {
 		leaves = append(leaves, Leaf{Secret: meta.AppTLSSecret, CommonName: meta.ComponentApp,
 			DNSNames: serviceNames(meta.AppService, in), Life: appCertificateLife})
+	}
+	if in.Tenant.Spec.BackupPolicyRef != nil {
+		leaves = append(leaves, Leaf{Secret: meta.BackupTLSSecret, CommonName: meta.BackupClient, Client: true})
 	}
 	return leaves
 }

@@ -33,7 +33,8 @@ func trustConfigMap(in Inputs) *corev1ac.ConfigMapApplyConfiguration {
 	return made
 }
 
-// instanceConfigMap tells the database pod whose volume it must find, and whether it may make a new cluster. For the
+// instanceConfigMap tells the database pod whose volume it must find, whether it may make a new cluster, and what is to
+// become of its write-ahead log. For the
 // operator it remembers where in the cluster the data is.
 func instanceConfigMap(in Inputs) *corev1ac.ConfigMapApplyConfiguration {
 	return corev1ac.ConfigMap(meta.InstanceConfigMap, namespaceOf(in)).
@@ -41,6 +42,7 @@ func instanceConfigMap(in Inputs) *corev1ac.ConfigMapApplyConfiguration {
 		WithData(map[string]string{
 			meta.KeyInstanceID:  in.InstanceID,
 			meta.KeyInitialized: strconv.FormatBool(in.Initialized),
+			meta.KeyArchiving:   archiving(in),
 
 			meta.KeyInstanceDatabase: databaseName(in),
 			meta.KeyInstanceUser:     databaseUser(in),

@@ -3,6 +3,8 @@
 package render
 
 import (
+	"slices"
+
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -31,16 +33,19 @@ func database(in Inputs, config string) *appsv1ac.StatefulSetApplyConfiguration 
 	who := identity{meta.UIDPostgres, meta.UIDPostgres, meta.UIDPostgres}
 	template := podTemplate(in, meta.ComponentDatabase, meta.DatabaseStatefulSet, who, databaseGraceSeconds, in.Class.Spec.Database.Scheduling)
 	all := databaseMounts(in, config)
+	archive := archiveMounts()
+	own := slices.Concat(all, archive)
 	may := databaseLimits(in)
 	image, pull := databaseImage(in), pullPolicy(in)
-	template.Spec.WithVolumes(podVolumes(all...)...).
+	template.Spec.WithVolumes(podVolumes(own...)...).
 		WithInitContainers(agent(container(meta.ContainerPrepare, image, pull, may), "database", "prepare").
 			WithVolumeMounts(mounts(all...)...)).
 		WithContainers(databaseProbes(agent(container(meta.ContainerDB, image, pull, may), "database", "run").
-			WithVolumeMounts(mounts(all...)...).
+			WithVolumeMounts(mounts(own...)...).
 			WithPorts(
 				corev1ac.ContainerPort().WithName("postgresql").WithContainerPort(meta.PortDatabase).WithProtocol(corev1.ProtocolTCP),
-				corev1ac.ContainerPort().WithName("agent").WithContainerPort(meta.PortAgent).WithProtocol(corev1.ProtocolTCP))))
+				corev1ac.ContainerPort().WithName("agent").WithContainerPort(meta.PortAgent).WithProtocol(corev1.ProtocolTCP)))).
+		WithContainers(archiver(in, slices.Concat(archiverMounts(all), archive)))
 	return statefulSet(in, meta.DatabaseStatefulSet, meta.DatabaseService, meta.ComponentDatabase, template)
 }
 

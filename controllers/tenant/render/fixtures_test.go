@@ -90,7 +90,8 @@ func dex() render.Inputs {
 			Compute:    &v1alpha1.Compute{Memory: ptr.To(resource.MustParse("2Gi"))},
 			Parameters: v1alpha1.PostgreSQLParameters{"statement_timeout": "30s"},
 		},
-		App: &v1alpha1.TenantApp{Compute: &v1alpha1.Compute{CPU: ptr.To(resource.MustParse("2"))}},
+		App:             &v1alpha1.TenantApp{Compute: &v1alpha1.Compute{CPU: ptr.To(resource.MustParse("2"))}},
+		BackupPolicyRef: &v1alpha1.BackupPolicyReference{Name: "two-sites"},
 	}}
 	class := &v1alpha1.TenantClass{ObjectMeta: metav1.ObjectMeta{Name: "dex"}, Spec: v1alpha1.TenantClassSpec{
 		App: v1alpha1.ClassApp{
@@ -137,7 +138,22 @@ func dex() render.Inputs {
 	in.Images.PullPolicy = corev1.PullNever
 	in.Initialized, in.BoundClaims = true, []string{"db-0001", "app-0001"}
 	in.Facts.DNSAddresses = []netip.Prefix{netip.MustParsePrefix("169.254.20.10/32")}
+	in.Backup = twoSites()
 	return in
+}
+
+// twoSites is a policy with a bucket at a port of its own and an SSH server.
+func twoSites() *v1alpha1.BackupPolicy {
+	return &v1alpha1.BackupPolicy{ObjectMeta: metav1.ObjectMeta{Name: "two-sites"}, Spec: v1alpha1.BackupPolicySpec{
+		Destinations: []v1alpha1.BackupDestination{
+			{Name: "site-b", Networks: []v1alpha1.CIDR{"192.0.2.40/32"},
+				Credentials: v1alpha1.DestinationCredentials{SecretName: "site-b-{tenant}"},
+				SFTP:        &v1alpha1.SFTPDestination{Host: "backup.example.net", User: "{tenant}"}},
+			{Name: "site-a", Region: "eu-central-1", Networks: []v1alpha1.CIDR{"198.51.100.0/24", "192.0.2.0/28"},
+				Credentials: v1alpha1.DestinationCredentials{SecretName: "site-a-{tenant}"},
+				S3:          &v1alpha1.S3Destination{Endpoint: "s3.example.com", Port: 7443, Bucket: "backups"}},
+		},
+	}}
 }
 
 // limited is miniflux in a class that limits logins.

@@ -34,7 +34,7 @@ func Live(in Inputs) (*Objects, error) {
 		RoleBinding:     RoleBinding(in),
 		Quota:           quota,
 		Limits:          limitRange(in),
-		NetworkPolicies: policies,
+		NetworkPolicies: append(policies, backupPolicies(in)...),
 		ServiceAccounts: serviceAccounts(in),
 		ConfigMaps:      liveConfigMaps(in, balancers),
 		Services:        services,

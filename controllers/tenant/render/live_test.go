@@ -406,18 +406,18 @@ func TestCertificates(t *testing.T) {
 	secrets := func(in render.Inputs) (all []string) {
 		for _, leaf := range render.Certificates(in) {
 			all = append(all, leaf.Secret)
-			if len(leaf.DNSNames) == 0 {
-				t.Errorf("the certificate in %s is good for no name", leaf.Secret)
+			if (len(leaf.DNSNames) == 0) != leaf.Client {
+				t.Errorf("the certificate in %s is good for %v; a server's needs names, and a client's must have none", leaf.Secret, leaf.DNSNames)
 			}
 		}
 		return all
 	}
 	equal(t, "plain application", secrets(miniflux()), []string{meta.DatabaseTLSSecret, meta.EdgeTLSSecret})
-	equal(t, "TLS application", secrets(dex()), []string{meta.DatabaseTLSSecret, meta.EdgeTLSSecret, meta.AppTLSSecret})
+	equal(t, "TLS application, backed up", secrets(dex()), []string{meta.DatabaseTLSSecret, meta.EdgeTLSSecret, meta.AppTLSSecret, meta.BackupTLSSecret})
 	turned := dex()
 	turned.Running = mustRevision(t, dex())
 	turned.Class.Spec.App.TLSPort, turned.Class.Spec.App.Port = 0, 8080
-	equal(t, "TLS application that runs while its class turned to plain", secrets(turned), []string{meta.DatabaseTLSSecret, meta.EdgeTLSSecret, meta.AppTLSSecret})
+	equal(t, "TLS application that runs while its class turned to plain", secrets(turned), []string{meta.DatabaseTLSSecret, meta.EdgeTLSSecret, meta.AppTLSSecret, meta.BackupTLSSecret})
 	equal(t, "database", render.Certificates(miniflux())[0].DNSNames, []string{"db.tenant-acme.svc.cluster.local",
 		"db.tenant-acme.svc", "db.tenant-acme", "db-0.db.tenant-acme.svc.cluster.local"})
 	equal(t, "gate", render.Certificates(miniflux())[1].DNSNames, []string{"acme.example.com", "rss.acme.example"})

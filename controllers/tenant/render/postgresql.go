@@ -40,6 +40,7 @@ func postgresqlConf(in Inputs) string {
 	users := parameters(in)
 	write("Access: TLS and SCRAM only", accessSettings())
 	write("Durability", durabilitySettings())
+	write("Archive of the write-ahead log", archiveSettings())
 	write("Log", logSettings())
 	may := databaseLimits(in)
 	write("Computed from the container's limits", tuning(may.memory.Value(), may.cpu.MilliValue(), connections(users)))
@@ -85,10 +86,20 @@ func durabilitySettings() []setting {
 		{"full_page_writes", "on"},
 		{"synchronous_commit", "on"},
 		{"wal_level", "replica"},
-		{"archive_mode", "off"},
 		{"restart_after_crash", "on"},
 		{"dynamic_shared_memory_type", "posix"},
 		{"huge_pages", "off"},
+	}
+}
+
+// archiveSettings are the same whether the instance is backed up or not: naming a policy restarts nothing. What becomes
+// of a segment is decided by the agent, each time anew.
+func archiveSettings() []setting {
+	return []setting{
+		{"archive_mode", "on"},
+		{"archive_command", meta.AgentBinary + " agent backup archive %p"},
+		// What was written waits at most a minute to be handed over.
+		{"archive_timeout", "60"},
 	}
 }
 
@@ -153,25 +164,27 @@ func clamp(value, least, most int64) int64 { return max(least, min(value, most))
 
 func kilobytes(bytes int64) string { return strconv.FormatInt(bytes/kib, 10) + "kB" }
 
-// hbaConf says who may connect: the operator's agent through the socket as the server's own user, the
+// hbaConf says who may connect: the operator's agent and the backups through the socket as the server's own user, the
 // application's role to its own database by TLS and SCRAM, and nobody else. The first line that fits decides.
 func hbaConf(database, user string) string {
 	return fmt.Sprintf(`# Written by Freehold; changed only by a new revision.
 # TYPE DATABASE USER [ADDRESS] METHOD
 local postgres postgres peer
 local all %s peer map=%s
+local postgres %s peer map=%s
 local all all reject
 hostssl "%s" "%s" 0.0.0.0/0 scram-sha-256
 hostssl "%s" "%s" ::/0 scram-sha-256
 host all all all reject
 host replication all all reject
-`, meta.MonitorRole, meta.IdentMap, database, user, database, user)
+`, meta.MonitorRole, meta.IdentMap, meta.BackupRole, meta.IdentMap, database, user, database, user)
 }
 
-// identConf lets the user that the server runs as, and no other, be the monitor role.
+// identConf lets the user that the server runs as, and no other, be the roles of monitoring and of backups.
 func identConf() string {
 	return fmt.Sprintf(`# Written by Freehold; changed only by a new revision.
 # MAP SYSTEM-USERNAME PG-USERNAME
 %s postgres %s
-`, meta.IdentMap, meta.MonitorRole)
+%s postgres %s
+`, meta.IdentMap, meta.MonitorRole, meta.IdentMap, meta.BackupRole)
 }

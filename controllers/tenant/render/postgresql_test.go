@@ -113,13 +113,15 @@ func TestPostgreSQLCheckCanFail(t *testing.T) {
 func TestPostgreSQLRunsAsIntended(t *testing.T) {
 	has := server(t, dex(), `
 SELECT name || '=' || setting FROM pg_settings WHERE name IN ('timezone', 'TimeZone', 'max_connections',
-	'statement_timeout', 'ssl', 'password_encryption', 'fsync', 'data_checksums', 'allow_alter_system') ORDER BY lower(name);
+	'statement_timeout', 'ssl', 'password_encryption', 'fsync', 'data_checksums', 'allow_alter_system',
+	'archive_mode', 'archive_command', 'archive_timeout') ORDER BY lower(name);
 SELECT concat_ws(' ', type, database::text, user_name::text, address, auth_method, options::text) FROM pg_hba_file_rules ORDER BY rule_number`)
 	want := []string{
-		"allow_alter_system=off", "data_checksums=on", "fsync=on", "max_connections=50", "password_encryption=scram-sha-256",
+		"allow_alter_system=off", "archive_command=/usr/bin/freehold agent backup archive %p", "archive_mode=on", "archive_timeout=60", "data_checksums=on", "fsync=on", "max_connections=50", "password_encryption=scram-sha-256",
 		"ssl=on", "statement_timeout=30000", "TimeZone=Europe/Vienna",
 		"local {postgres} {postgres} peer",
 		"local {all} {freehold_monitor} peer {map=freehold}",
+		"local {postgres} {freehold_backup} peer {map=freehold}",
 		"local {all} {all} reject",
 		"hostssl {dex} {dex_owner} 0.0.0.0 scram-sha-256",
 		"hostssl {dex} {dex_owner} :: scram-sha-256",

@@ -13,8 +13,7 @@ import (
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
 )
 
-// The reserve is what Freehold's own short-lived pods may use beside the instance: probes of the walls, backup
-// jobs, a test restore.
+// The reserve is what the probes of the walls may use beside the instance; backups have their own, see backupReserve.
 var reserve = corev1.ResourceList{
 	corev1.ResourcePods:           resource.MustParse("4"),
 	corev1.ResourceLimitsCPU:      resource.MustParse("2"),
@@ -28,13 +27,8 @@ var reserve = corev1.ResourceList{
 func quota(in Inputs, pending *Revision) (*corev1ac.ResourceQuotaApplyConfiguration, error) {
 	hard := instanceDemand(in, pending)
 	addList(hard, reserve)
-	storage := resource.Quantity{}
-	claims := claims(in)
-	for _, claim := range claims {
-		storage.Add((*claim.Spec.Resources.Requests)[corev1.ResourceStorage])
-	}
-	hard[corev1.ResourceRequestsStorage] = storage
-	hard[corev1.ResourcePersistentVolumeClaims] = *resource.NewQuantity(int64(len(claims)), resource.DecimalSI)
+	addList(hard, storageDemand(claims(in)))
+	addList(hard, backupReserve(in))
 	hard[corev1.ResourceServicesLoadBalancers] = resource.MustParse("1")
 	hard[corev1.ResourceServicesNodePorts] = resource.MustParse("0")
 	if in.Class.Spec.LoadBalancer.AllocateNodePorts {
@@ -45,6 +39,18 @@ func quota(in Inputs, pending *Revision) (*corev1ac.ResourceQuotaApplyConfigurat
 	}
 	return corev1ac.ResourceQuota(meta.Quota, namespaceOf(in)).WithLabels(labels(in, "")).
 		WithSpec(corev1ac.ResourceQuotaSpec().WithHard(hard)), nil
+}
+
+// storageDemand is what claims count for.
+func storageDemand(claims []*corev1ac.PersistentVolumeClaimApplyConfiguration) corev1.ResourceList {
+	storage := resource.Quantity{}
+	for _, claim := range claims {
+		storage.Add((*claim.Spec.Resources.Requests)[corev1.ResourceStorage])
+	}
+	return corev1.ResourceList{
+		corev1.ResourceRequestsStorage:        storage,
+		corev1.ResourcePersistentVolumeClaims: *resource.NewQuantity(int64(len(claims)), resource.DecimalSI),
+	}
 }
 
 // addHeadroom adds the class's headroom, but no limit that would not be there without it.

@@ -116,9 +116,12 @@ func TestWhatIsLiveMakesNoOtherRevision(t *testing.T) {
 		"headroom": func(in *render.Inputs) {
 			in.Class.Spec.QuotaHeadroom = corev1.ResourceList{"pods": resource.MustParse("1")}
 		},
-		"suspension":          func(in *render.Inputs) { in.Tenant.Spec.Suspended = true },
-		"stage":               func(in *render.Inputs) { in.Tenant.Spec.Stage = v1alpha1.StagePreprod },
-		"the first start":     func(in *render.Inputs) { in.Initialized, in.BoundClaims = true, []string{"db-0001"} },
+		"suspension":      func(in *render.Inputs) { in.Tenant.Spec.Suspended = true },
+		"stage":           func(in *render.Inputs) { in.Tenant.Spec.Stage = v1alpha1.StagePreprod },
+		"the first start": func(in *render.Inputs) { in.Initialized, in.BoundClaims = true, []string{"db-0001"} },
+		"a backup policy that is named": func(in *render.Inputs) {
+			in.Tenant.Spec.BackupPolicyRef, in.Backup = &v1alpha1.BackupPolicyReference{Name: "two-sites"}, twoSites()
+		},
 		"the cluster's facts": func(in *render.Inputs) { in.Facts.ClusterNetworks, in.Facts.DNSNamespace = nil, "dns" },
 	} {
 		in := miniflux()

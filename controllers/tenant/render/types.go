@@ -72,6 +72,9 @@ type Inputs struct {
 	BoundClaims []string
 	// Retained marks the namespace of an instance whose Tenant was deleted.
 	Retained bool
+	// Backup is the policy that the Tenant names; nil if it names none, or one that does not exist. The walls and the
+	// quota follow it; whether the write-ahead log is archived does not: see archiving.
+	Backup *v1alpha1.BackupPolicy
 	// Claims are the live claims by name: their storage class is kept and they never shrink.
 	Claims map[string]*corev1.PersistentVolumeClaim
 	// Gate is the live Service of the gate; nil if there is none. Its load balancer class is kept.
@@ -115,10 +118,12 @@ type Objects struct {
 type Leaf struct {
 	// Secret of type kubernetes.io/tls that holds it.
 	Secret string
-	// CommonName is only a label for people; clients look at DNSNames.
+	// CommonName is only a label for people where servers are concerned: clients look at DNSNames. A client is known by it.
 	CommonName string
-	// DNSNames that the certificate is good for.
+	// DNSNames that the certificate is good for; none for a client.
 	DNSNames []string
+	// Client says that the certificate is shown to a server, and is good for nothing else.
+	Client bool `json:",omitempty"`
 	// Life is how long the certificate is valid. Zero: as long as certificates of the authority usually are.
 	Life time.Duration `json:",omitempty"`
 }
