@@ -97,10 +97,11 @@ type BackupStatus struct {
 // +kubebuilder:printcolumn:name="Label",type=string,JSONPath=`.status.label`
 // +kubebuilder:printcolumn:name="Stored",type=string,JSONPath=`.status.repositorySize`
 // +kubebuilder:printcolumn:name="Finished",type=date,JSONPath=`.status.finishedAt`
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 52 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="a Backup's name becomes part of its Job's name: at most 52 characters, lower-case letters, digits and hyphens, no dots"
 type Backup struct {
 	metav1.TypeMeta `json:",inline"`
 
-	// metadata is standard object metadata. The namespace is the tenant's.
+	// metadata is standard object metadata. The namespace is the tenant's; the name has at most 52 characters.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitzero"`
 

@@ -27,7 +27,7 @@ type DestinationName string
 //
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=253
-// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')`,message="must be a host such as s3.eu-central-1.example.com: a DNS name in lower case or an IPv4 address, without scheme, port or path"
+// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$')`,message="must be a host such as s3.eu-central-1.example.com: a DNS name in lower case or an IPv4 address, without scheme, port or path"
 type DestinationHost string
 
 // DestinationPrefix is a path inside a bucket, a container or an account, without leading and trailing slashes.
@@ -42,7 +42,8 @@ type DestinationPrefix string
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=180
 // +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self.replace('{tenant}', 't')).hasValue()",message="must be the name of a Secret, in which {tenant} stands for the Tenant's name, such as site-a-{tenant}"
-// +kubebuilder:validation:XValidation:rule="!self.startsWith('instance-') && !self.startsWith('freehold-')",message="names that begin with instance- or freehold- are Freehold's own Secrets and cannot be used here"
+// +kubebuilder:validation:XValidation:rule="self.split('{tenant}').size() <= 2",message="may hold {tenant} once"
+// +kubebuilder:validation:XValidation:rule="!self.startsWith('instance-') && !self.startsWith('backup-') && !self.startsWith('freehold-')",message="names that begin with instance-, backup- or freehold- are Freehold's own Secrets and cannot be used here"
 type SecretNameTemplate string
 
 // DestinationCredentials say with what a tenant's pods come into a destination. Each tenant has credentials of its
@@ -52,14 +53,15 @@ type SecretNameTemplate string
 // +kubebuilder:validation:XValidation:rule="!has(self.manageSecretName) || (has(self.allowShared) && self.allowShared) || self.manageSecretName.contains('{tenant}')",message="manageSecretName must hold {tenant}, so that each tenant has credentials of its own; to let all tenants share one, which lets each reach the others' backups, set allowShared"
 type DestinationCredentials struct {
 	// secretName is the Secret in the operator's namespace with the credentials that the database pod archives
-	// with, and that backups are made with. They should be able to write and read below the tenant's prefix, and not
-	// to delete. Its keys: accessKeyID and secretAccessKey for S3, serviceAccount.json for GCS, accountKey or sasToken
+	// with, and that restores read with. They should be able to write and read below the tenant's prefix, and not to
+	// delete, if manageSecretName is set. Its keys: accessKeyID and secretAccessKey for S3, serviceAccount.json for GCS, accountKey or sasToken
 	// for Azure, ssh-privatekey for SFTP.
 	// +required
 	SecretName SecretNameTemplate `json:"secretName,omitempty"`
 
-	// manageSecretName is the Secret in the operator's namespace, with the same keys, that expired backups are removed
-	// with. It never enters the database pod. Default: secretName.
+	// manageSecretName is the Secret in the operator's namespace, with the same keys, that base backups are made and
+	// expired ones removed with; both need the right to delete below the tenant's prefix. It never enters the database
+	// pod, so that who breaks into that cannot delete what is stored. Default: secretName.
 	// +optional
 	ManageSecretName SecretNameTemplate `json:"manageSecretName,omitempty"`
 
@@ -84,6 +86,9 @@ const (
 )
 
 // S3Destination is a bucket at AWS or a server that speaks its protocol.
+//
+// +kubebuilder:validation:XValidation:rule="self.uriStyle == 'Path' || !isIP(self.endpoint)",message="an endpoint that is an IP address needs uriStyle Path: a bucket's name cannot stand in front of it"
+// +kubebuilder:validation:XValidation:rule="self.bucket == oldSelf.bucket && has(self.prefix) == has(oldSelf.prefix) && (!has(self.prefix) || self.prefix == oldSelf.prefix)",message="bucket and prefix cannot be changed: what is stored there would be neither found nor removed any more; add a destination under another name"
 type S3Destination struct {
 	// endpoint is the server's host, such as s3.eu-central-1.amazonaws.com. TLS is always used.
 	// +required
@@ -118,10 +123,13 @@ type S3Destination struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=65536
 	// +kubebuilder:validation:XValidation:rule="self.contains('-----BEGIN CERTIFICATE-----')",message="must hold certificates in PEM"
+	// +kubebuilder:validation:XValidation:rule="!self.contains('PRIVATE KEY-----')",message="holds a private key, which everybody who may read the policy could read; only certificates belong here"
 	CABundle string `json:"caBundle,omitempty"`
 }
 
 // GCSDestination is a bucket of Google Cloud Storage.
+//
+// +kubebuilder:validation:XValidation:rule="self.bucket == oldSelf.bucket && has(self.prefix) == has(oldSelf.prefix) && (!has(self.prefix) || self.prefix == oldSelf.prefix)",message="bucket and prefix cannot be changed: what is stored there would be neither found nor removed any more; add a destination under another name"
 type GCSDestination struct {
 	// bucket that holds the backups; {tenant} stands for the Tenant's name. It must exist.
 	// +required
@@ -136,6 +144,8 @@ type GCSDestination struct {
 }
 
 // AzureDestination is a container of Azure Blob Storage.
+//
+// +kubebuilder:validation:XValidation:rule="self.account == oldSelf.account && self.container == oldSelf.container && has(self.prefix) == has(oldSelf.prefix) && (!has(self.prefix) || self.prefix == oldSelf.prefix)",message="account, container and prefix cannot be changed: what is stored there would be neither found nor removed any more; add a destination under another name"
 type AzureDestination struct {
 	// account of the storage.
 	// +required
@@ -157,6 +167,8 @@ type AzureDestination struct {
 }
 
 // SFTPDestination is a directory of an SSH server.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.path) == has(oldSelf.path) && (!has(self.path) || self.path == oldSelf.path)",message="path cannot be changed: what is stored there would be neither found nor removed any more; add a destination under another name"
 type SFTPDestination struct {
 	// host of the server.
 	// +required
@@ -190,10 +202,13 @@ type SFTPDestination struct {
 	Path DestinationPrefix `json:"path,omitempty"`
 }
 
-// BackupDestination is one place that backups and the archive of the write-ahead log go to.
+// BackupDestination is one place that backups and the archive of the write-ahead log go to. Where it stores cannot be
+// changed; how it is reached can. What a destination that is removed from the policy holds stays there, for you to
+// delete.
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.s3), has(self.gcs), has(self.azure), has(self.sftp)].filter(x, x).size() == 1",message="exactly one of s3, gcs, azure and sftp must be set"
 // +kubebuilder:validation:XValidation:rule="!has(self.s3) || has(self.region)",message="an s3 destination needs a region: requests are signed for it"
+// +kubebuilder:validation:XValidation:rule="has(self.s3) == has(oldSelf.s3) && has(self.gcs) == has(oldSelf.gcs) && has(self.azure) == has(oldSelf.azure) && has(self.sftp) == has(oldSelf.sftp)",message="a destination cannot become one of another kind: what is stored there would be neither found nor removed any more; add a destination under another name"
 type BackupDestination struct {
 	// name of the destination; unique in the policy. What is stored under one name is not looked for under another.
 	// +required
@@ -246,7 +261,8 @@ type BackupSchedule struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
-	// +kubebuilder:validation:XValidation:rule="timestamp('2026-01-01T00:00:00Z').getHours(self) >= 0",message="must be the name of a time zone such as Europe/Vienna or UTC"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$') && self != 'Local'",message="must be the name of a time zone such as Europe/Vienna or UTC"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[A-Z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$') || timestamp('2026-01-01T00:00:00Z').getHours(self) >= 0",message="must be the name of a time zone such as Europe/Vienna or UTC"
 	TimeZone string `json:"timeZone,omitempty"`
 
 	// start is the time of day at which the first tenants begin, such as 01:30.
@@ -275,21 +291,21 @@ type BackupSchedule struct {
 }
 
 // BackupRetention says how long backups are kept.
-//
-// +kubebuilder:validation:XValidation:rule="self.pointInTimeDays <= self.backupDays",message="pointInTimeDays cannot be more than backupDays: the archive of the write-ahead log needs a base backup before it"
 type BackupRetention struct {
-	// backupDays is for how many days a base backup is kept before it is destroyed. Default: 180.
+	// backupDays is after how many days a base backup has been destroyed. A full one, and those that build on it, go
+	// together, once the next full one is old enough. Default: 180.
 	// +optional
 	// +kubebuilder:default=180
-	// +kubebuilder:validation:Minimum=2
+	// +kubebuilder:validation:Minimum=3
 	// +kubebuilder:validation:Maximum=730
 	BackupDays int32 `json:"backupDays,omitempty"`
 
-	// pointInTimeDays is for how many days back every minute can be restored. Default: 30.
+	// pointInTimeDays is for how many days back every minute can be restored. It must be less than backupDays, by the
+	// days between two full backups and one more. Default: 30.
 	// +optional
 	// +kubebuilder:default=30
 	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=730
+	// +kubebuilder:validation:Maximum=728
 	PointInTimeDays int32 `json:"pointInTimeDays,omitempty"`
 }
 
@@ -307,12 +323,11 @@ type SQLAssertion struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule=`!self.matches(r'[\x00-\x08\x0b-\x1f\x7f]')`,message="may not hold control characters other than line breaks and tabs"
 	Query string `json:"query,omitempty"`
 }
 
 // BackupVerification says how often backups are proven by restoring them.
-//
-// +kubebuilder:validation:XValidation:rule="self.maximumAgeDays >= self.intervalDays",message="maximumAgeDays cannot be less than intervalDays: the evidence would be too old before it can be renewed"
 type BackupVerification struct {
 	// intervalDays is how many days pass between two restores of a tenant's backups into a throw-away server; the
 	// destinations take turns. Default: 7.
@@ -322,12 +337,12 @@ type BackupVerification struct {
 	// +kubebuilder:validation:Maximum=30
 	IntervalDays int32 `json:"intervalDays,omitempty"`
 
-	// maximumAgeDays is for how many days a destination's proof counts; after that Recoverable becomes Unknown. With
-	// several destinations that take turns it must be more than their number times intervalDays. Default: 30.
+	// maximumAgeDays is for how many days a destination's proof counts; after that Recoverable becomes Unknown. It must
+	// be more than intervalDays times the number of destinations, since they take turns. Default: 30.
 	// +optional
 	// +kubebuilder:default=30
-	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=120
+	// +kubebuilder:validation:Minimum=2
+	// +kubebuilder:validation:Maximum=150
 	MaximumAgeDays int32 `json:"maximumAgeDays,omitempty"`
 
 	// assertions that the restored data must fulfil. Default: none.
@@ -341,17 +356,18 @@ type BackupVerification struct {
 // BackupLimits say from when on backups count as too old.
 type BackupLimits struct {
 	// lagSeconds is how far, in seconds, a destination's archive may be behind the database. PostgreSQL hands over what
-	// was written at least each minute. Default: 300.
+	// was written at least each minute, and a destination is asked every few minutes what it has. Default: 300.
 	// +optional
 	// +kubebuilder:default=300
-	// +kubebuilder:validation:Minimum=90
+	// +kubebuilder:validation:Minimum=180
 	// +kubebuilder:validation:Maximum=86400
 	LagSeconds int32 `json:"lagSeconds,omitempty"`
 
-	// backupAgeHours is how many hours old a destination's newest base backup may be. Default: 30.
+	// backupAgeHours is how many hours old a destination's newest base backup may be. Backups are made daily, and the
+	// day on which clocks go back has 25 hours. Default: 30.
 	// +optional
 	// +kubebuilder:default=30
-	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Minimum=26
 	// +kubebuilder:validation:Maximum=720
 	BackupAgeHours int32 `json:"backupAgeHours,omitempty"`
 }
@@ -376,6 +392,9 @@ type KeyEscrow struct {
 }
 
 // BackupPolicySpec says where, when and for how long tenants are backed up, and how that is proven.
+//
+// +kubebuilder:validation:XValidation:rule="self.retention.backupDays >= self.retention.pointInTimeDays + 9 - size(self.schedule.fullDays)",message="retention.backupDays must be at least pointInTimeDays + 9 - the number of schedule.fullDays: the full backup before a point in time is up to a week older, and removing it may take one day more"
+// +kubebuilder:validation:XValidation:rule="self.verification.maximumAgeDays > self.verification.intervalDays * size(self.destinations)",message="verification.maximumAgeDays must be more than intervalDays times the number of destinations: they take turns, and a proof must not be too old before its turn comes again"
 type BackupPolicySpec struct {
 	// destinations that every tenant is backed up to, each complete in itself. Their order does not matter.
 	// +required
@@ -383,6 +402,7 @@ type BackupPolicySpec struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=4
+	// +kubebuilder:validation:XValidation:rule="self.all(a, self.exists_one(b, a.name == b.name || (has(a.s3) && has(b.s3) && a.s3.endpoint == b.s3.endpoint && a.s3.port == b.s3.port && a.s3.bucket == b.s3.bucket && has(a.s3.prefix) == has(b.s3.prefix) && (!has(a.s3.prefix) || a.s3.prefix == b.s3.prefix)) || (has(a.gcs) && has(b.gcs) && a.gcs.bucket == b.gcs.bucket && has(a.gcs.prefix) == has(b.gcs.prefix) && (!has(a.gcs.prefix) || a.gcs.prefix == b.gcs.prefix)) || (has(a.azure) && has(b.azure) && a.azure.account == b.azure.account && a.azure.container == b.azure.container && has(a.azure.prefix) == has(b.azure.prefix) && (!has(a.azure.prefix) || a.azure.prefix == b.azure.prefix)) || (has(a.sftp) && has(b.sftp) && a.sftp.host == b.sftp.host && a.sftp.port == b.sftp.port && a.sftp.user == b.sftp.user && has(a.sftp.path) == has(b.sftp.path) && (!has(a.sftp.path) || a.sftp.path == b.sftp.path))))",message="two destinations store in the same place; each needs one of its own"
 	Destinations []BackupDestination `json:"destinations,omitempty"`
 
 	// schedule says when base backups are made.

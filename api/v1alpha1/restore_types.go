@@ -17,10 +17,13 @@ type BackupLabel string
 //
 // +kubebuilder:validation:XValidation:rule="!(has(self.time) && has(self.backup))",message="time and backup exclude each other"
 type RestoreTarget struct {
-	// time to restore to, with a time zone, such as 2026-01-01T12:00:00Z: all that was committed until then, and nothing
-	// later. Default: the latest moment that the destination holds, or the end of the backup that is named.
+	// time to restore to, with a time zone and at most six digits after the second, such as 2026-01-01T12:00:00Z or
+	// 2026-01-01T13:00:00.25+01:00: all that was committed until then, and nothing later. Default: the latest moment
+	// that the destination holds, or the end of the backup that is named.
 	// +optional
-	Time *metav1.MicroTime `json:"time,omitempty"`
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern=`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)$`
+	Time *metav1.Time `json:"time,omitempty"`
 
 	// backup is the label of a base backup whose state shall come back.
 	// +optional
@@ -117,10 +120,12 @@ type RestoreStatus struct {
 // +kubebuilder:printcolumn:name="Reached",type=string,JSONPath=`.status.reachedTime`
 // +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].reason`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 52 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="a Restore's name becomes part of its Job's name: at most 52 characters, lower-case letters, digits and hyphens, no dots"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !has(self.spec.decision)",optionalOldSelf=true,message="decide once there is something to look at: make the Restore without decision, wait for its condition Complete, then set it"
 type Restore struct {
 	metav1.TypeMeta `json:",inline"`
 
-	// metadata is standard object metadata. The namespace is the tenant's.
+	// metadata is standard object metadata. The namespace is the tenant's; the name has at most 52 characters.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitzero"`
 

@@ -242,6 +242,43 @@ func TestTenantBootstrap(t *testing.T) {
 	})
 }
 
+func TestTenantBackupPolicyRef(t *testing.T) {
+	created(t, tenant, []row{
+		{"is there", "spec.backupPolicyRef", "{name: nightly}", ""},
+		{"has no name", "spec.backupPolicyRef", "{}", "spec.backupPolicyRef.name: Required value"},
+		{"has an empty name", "spec.backupPolicyRef", `{name: ""}`, "should be at least 1 chars long"},
+		{"has capitals", "spec.backupPolicyRef", "{name: Nightly}", objectMessage},
+		{"has a slash", "spec.backupPolicyRef", "{name: default/nightly}", objectMessage},
+	})
+	updated(t, tenant, []change{
+		{"may be added later", "spec.backupPolicyRef", "", "{name: nightly}", ""},
+		{"may name another policy", "spec.backupPolicyRef", "{name: nightly}", "{name: hourly}", ""},
+		{"may be removed", "spec.backupPolicyRef", "{name: nightly}", "", ""},
+	})
+}
+
+func TestTenantBootstrapRestore(t *testing.T) {
+	backedUp := strings.Replace(tenant, "spec:", "spec:\n  backupPolicyRef: {name: nightly}", 1)
+	const path = "spec.bootstrap"
+	created(t, backedUp, []row{
+		{"from the latest backup", path, "{restore: {instanceID: k7f2qx9m}}", ""},
+		{"from another tenant", path, "{restore: {instanceID: k7f2qx9m, tenant: globex}}", ""},
+		{"without an ID", path, "{restore: {tenant: globex}}", "spec.bootstrap.restore.instanceID: Required value"},
+		{"from an ID that is none", path, "{restore: {instanceID: ../k7f2qx9m}}", "is no instance ID; it stands in the other Tenant's status.instanceID and in the path of its backups"},
+		{"from a long ID", path, "{restore: {instanceID: " + strings.Repeat("a", 64) + "}}", "may not be more than 63 bytes"},
+		{"from a tenant that cannot be", path, "{restore: {instanceID: k7f2qx9m, tenant: a.b}}", "must be the name of a Tenant"},
+		{"from a tenant with a long name", path, "{restore: {instanceID: k7f2qx9m, tenant: " + strings.Repeat("a", 57) + "}}", "may not be more than 56 bytes"},
+		{"and adoption", path, "{adopt: {instanceID: k7f2qx9m}, restore: {instanceID: k7f2qx9m}}",
+			"adopt and restore exclude each other: data that is still in the cluster is adopted, data that is only in backups is restored"},
+	})
+	targetRows(t, strings.Replace(backedUp, "spec:", "spec:\n  bootstrap: {restore: {instanceID: k7f2qx9m}}", 1), path+".restore.target")
+	const needs = "bootstrap.restore needs backupPolicyRef, which says where the backups are; once the instance is filled, bootstrap.restore may be removed"
+	created(t, tenant, []row{{"without a policy", path, "{restore: {instanceID: k7f2qx9m}}", needs}})
+	updated(t, backedUp, []change{
+		{"may be removed once the instance is filled", path, "{restore: {instanceID: k7f2qx9m}}", "", ""},
+	})
+}
+
 func TestTenantUnknownField(t *testing.T) {
 	object := with(t, parse(t, tenant), "spec.hostname", "acme.example.com")
 	err := api.Create(context.Background(), object, client.DryRunAll, client.FieldValidation("Strict"))

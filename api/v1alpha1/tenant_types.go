@@ -200,6 +200,7 @@ type AdoptInstance struct {
 //
 // +kubebuilder:validation:XValidation:rule="has(self.app) && has(self.app.storage) || !has(oldSelf.app) || !has(oldSelf.app.storage)",message="app.storage cannot be removed once it is set: a volume cannot be made smaller"
 // +kubebuilder:validation:XValidation:rule="has(self.database) && has(self.database.storage) || !has(oldSelf.database) || !has(oldSelf.database.storage)",message="database.storage cannot be removed once it is set: a volume cannot be made smaller"
+// +kubebuilder:validation:XValidation:rule="!has(self.bootstrap) || !has(self.bootstrap.restore) || has(self.backupPolicyRef)",message="bootstrap.restore needs backupPolicyRef, which says where the backups are; once the instance is filled, bootstrap.restore may be removed"
 type TenantSpec struct {
 	// classRef names the TenantClass that the instance is made from. Naming another class is an update like
 	// any other: it waits as pending until it is approved.

@@ -18,7 +18,7 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 func at(minutes int) time.Time { return noon.Add(time.Duration(minutes) * time.Minute) }
 
 func to(minutes int) v1alpha1.RestoreTarget {
-	t := metav1.NewMicroTime(at(minutes))
+	t := metav1.NewTime(at(minutes))
 	return v1alpha1.RestoreTarget{Time: &t}
 }
 

@@ -842,7 +842,7 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: com.github.freehold-dev.freehold.api.v1alpha1.DestinationName
     - name: time
       type:
-        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
 - name: com.github.freehold-dev.freehold.api.v1alpha1.RevisionStatus
   map:
     fields:

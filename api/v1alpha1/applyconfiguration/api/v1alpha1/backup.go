@@ -20,7 +20,7 @@ import (
 // that a person creates is made at once. Deleting the object deletes nothing in the destination.
 type BackupApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
-	// metadata is standard object metadata. The namespace is the tenant's.
+	// metadata is standard object metadata. The namespace is the tenant's; the name has at most 52 characters.
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
 	// spec says what shall be backed up and where to.
 	Spec *BackupSpecApplyConfiguration `json:"spec,omitempty"`

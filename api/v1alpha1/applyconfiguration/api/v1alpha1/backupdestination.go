@@ -11,7 +11,9 @@ import (
 // BackupDestinationApplyConfiguration represents a declarative configuration of the BackupDestination type for use
 // with apply.
 //
-// BackupDestination is one place that backups and the archive of the write-ahead log go to.
+// BackupDestination is one place that backups and the archive of the write-ahead log go to. Where it stores cannot be
+// changed; how it is reached can. What a destination that is removed from the policy holds stays there, for you to
+// delete.
 type BackupDestinationApplyConfiguration struct {
 	// name of the destination; unique in the policy. What is stored under one name is not looked for under another.
 	Name *apiv1alpha1.DestinationName `json:"name,omitempty"`

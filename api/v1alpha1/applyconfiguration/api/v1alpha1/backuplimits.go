@@ -10,9 +10,10 @@ package v1alpha1
 // BackupLimits say from when on backups count as too old.
 type BackupLimitsApplyConfiguration struct {
 	// lagSeconds is how far, in seconds, a destination's archive may be behind the database. PostgreSQL hands over what
-	// was written at least each minute. Default: 300.
+	// was written at least each minute, and a destination is asked every few minutes what it has. Default: 300.
 	LagSeconds *int32 `json:"lagSeconds,omitempty"`
-	// backupAgeHours is how many hours old a destination's newest base backup may be. Default: 30.
+	// backupAgeHours is how many hours old a destination's newest base backup may be. Backups are made daily, and the
+	// day on which clocks go back has 25 hours. Default: 30.
 	BackupAgeHours *int32 `json:"backupAgeHours,omitempty"`
 }
 

@@ -9,9 +9,11 @@ package v1alpha1
 //
 // BackupRetention says how long backups are kept.
 type BackupRetentionApplyConfiguration struct {
-	// backupDays is for how many days a base backup is kept before it is destroyed. Default: 180.
+	// backupDays is after how many days a base backup has been destroyed. A full one, and those that build on it, go
+	// together, once the next full one is old enough. Default: 180.
 	BackupDays *int32 `json:"backupDays,omitempty"`
-	// pointInTimeDays is for how many days back every minute can be restored. Default: 30.
+	// pointInTimeDays is for how many days back every minute can be restored. It must be less than backupDays, by the
+	// days between two full backups and one more. Default: 30.
 	PointInTimeDays *int32 `json:"pointInTimeDays,omitempty"`
 }
 

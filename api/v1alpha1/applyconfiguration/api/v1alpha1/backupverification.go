@@ -12,8 +12,8 @@ type BackupVerificationApplyConfiguration struct {
 	// intervalDays is how many days pass between two restores of a tenant's backups into a throw-away server; the
 	// destinations take turns. Default: 7.
 	IntervalDays *int32 `json:"intervalDays,omitempty"`
-	// maximumAgeDays is for how many days a destination's proof counts; after that Recoverable becomes Unknown. With
-	// several destinations that take turns it must be more than their number times intervalDays. Default: 30.
+	// maximumAgeDays is for how many days a destination's proof counts; after that Recoverable becomes Unknown. It must
+	// be more than intervalDays times the number of destinations, since they take turns. Default: 30.
 	MaximumAgeDays *int32 `json:"maximumAgeDays,omitempty"`
 	// assertions that the restored data must fulfil. Default: none.
 	Assertions []SQLAssertionApplyConfiguration `json:"assertions,omitempty"`

@@ -15,12 +15,13 @@ import (
 // own, which its destination limits to the tenant's prefix; see the chapter Backups of the user guide.
 type DestinationCredentialsApplyConfiguration struct {
 	// secretName is the Secret in the operator's namespace with the credentials that the database pod archives
-	// with, and that backups are made with. They should be able to write and read below the tenant's prefix, and not
-	// to delete. Its keys: accessKeyID and secretAccessKey for S3, serviceAccount.json for GCS, accountKey or sasToken
+	// with, and that restores read with. They should be able to write and read below the tenant's prefix, and not to
+	// delete, if manageSecretName is set. Its keys: accessKeyID and secretAccessKey for S3, serviceAccount.json for GCS, accountKey or sasToken
 	// for Azure, ssh-privatekey for SFTP.
 	SecretName *apiv1alpha1.SecretNameTemplate `json:"secretName,omitempty"`
-	// manageSecretName is the Secret in the operator's namespace, with the same keys, that expired backups are removed
-	// with. It never enters the database pod. Default: secretName.
+	// manageSecretName is the Secret in the operator's namespace, with the same keys, that base backups are made and
+	// expired ones removed with; both need the right to delete below the tenant's prefix. It never enters the database
+	// pod, so that who breaks into that cannot delete what is stored. Default: secretName.
 	ManageSecretName *apiv1alpha1.SecretNameTemplate `json:"manageSecretName,omitempty"`
 	// allowShared permits names without {tenant}: all tenants then use the same credentials, and who breaks into one
 	// tenant's database pod reaches the backups of all, encrypted under their own keys. The condition BackedUp of every

@@ -20,7 +20,7 @@ import (
 // restore is accepted. Deleting the object changes no data.
 type RestoreApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
-	// metadata is standard object metadata. The namespace is the tenant's.
+	// metadata is standard object metadata. The namespace is the tenant's; the name has at most 52 characters.
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
 	// spec says which state shall come back.
 	Spec *RestoreSpecApplyConfiguration `json:"spec,omitempty"`

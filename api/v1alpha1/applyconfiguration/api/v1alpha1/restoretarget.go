@@ -14,9 +14,10 @@ import (
 //
 // RestoreTarget says which state of the data shall come back.
 type RestoreTargetApplyConfiguration struct {
-	// time to restore to, with a time zone, such as 2026-01-01T12:00:00Z: all that was committed until then, and nothing
-	// later. Default: the latest moment that the destination holds, or the end of the backup that is named.
-	Time *v1.MicroTime `json:"time,omitempty"`
+	// time to restore to, with a time zone and at most six digits after the second, such as 2026-01-01T12:00:00Z or
+	// 2026-01-01T13:00:00.25+01:00: all that was committed until then, and nothing later. Default: the latest moment
+	// that the destination holds, or the end of the backup that is named.
+	Time *v1.Time `json:"time,omitempty"`
 	// backup is the label of a base backup whose state shall come back.
 	Backup *apiv1alpha1.BackupLabel `json:"backup,omitempty"`
 	// destination to restore from. Default: one that holds the target, the most recently verified first.
@@ -32,7 +33,7 @@ func RestoreTarget() *RestoreTargetApplyConfiguration {
 // WithTime sets the Time field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Time field is set to the value of the last call.
-func (b *RestoreTargetApplyConfiguration) WithTime(value v1.MicroTime) *RestoreTargetApplyConfiguration {
+func (b *RestoreTargetApplyConfiguration) WithTime(value v1.Time) *RestoreTargetApplyConfiguration {
 	b.Time = &value
 	return b
 }
