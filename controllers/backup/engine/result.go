@@ -105,6 +105,8 @@ type Expiry struct {
 	Removed []string `json:"removed,omitempty"`
 	// Held says that expired backups were kept, since no newer full one has been verified.
 	Held bool `json:"held,omitempty"`
+	// HeldForWindow says that expired backups were kept, since every minute of the window is restored from them.
+	HeldForWindow bool `json:"heldForWindow,omitempty"`
 	// Failure is set if expired backups could not be removed.
 	Failure *Failure `json:"failure,omitempty"`
 }
