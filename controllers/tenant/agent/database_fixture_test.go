@@ -60,7 +60,7 @@ ssl_cert_file = '%s/tls.crt'
 ssl_key_file = '%s/tls.key'
 password_encryption = scram-sha-256
 max_connections = 12
-reserved_connections = 2
+reserved_connections = 4
 shared_buffers = 32MB
 checkpoint_timeout = 1h
 max_wal_size = 2GB
@@ -68,8 +68,8 @@ log_statement = ddl
 `, meta.SocketDir, meta.ConfigDir, meta.ConfigDir, meta.TLSDir, meta.TLSDir)
 	return map[string]string{
 		meta.KeyPostgreSQLConf: conf,
-		meta.KeyIdentConf:      "freehold postgres freehold_monitor\n",
-		meta.KeyHBAConf: "local all postgres peer\nlocal postgres freehold_monitor peer map=freehold\n" +
+		meta.KeyIdentConf:      "freehold postgres freehold_monitor\nfreehold postgres freehold_backup\n",
+		meta.KeyHBAConf: "local all postgres peer\nlocal postgres freehold_monitor peer map=freehold\nlocal postgres freehold_backup peer map=freehold\n" +
 			"hostssl app app 0.0.0.0/0 scram-sha-256\nhost all all 0.0.0.0/0 reject\n",
 	}
 }

@@ -27,12 +27,12 @@ const (
 )
 
 // superuserConnections is PostgreSQL's default of superuser_reserved_connections; reservedConnections are kept for
-// the probes, which may use them (pg_use_reserved_connections). The server does not start unless max_connections
+// the probes, the heartbeat and base backups, which may use them (pg_use_reserved_connections). The server does not start unless max_connections
 // is more than both.
 const (
 	superuserConnections = 3
-	reservedConnections  = 2
-	leastConnections     = 2 * (superuserConnections + reservedConnections)
+	reservedConnections  = 4
+	leastConnections     = 2*superuserConnections + reservedConnections
 	mostConnections      = 5000
 )
 

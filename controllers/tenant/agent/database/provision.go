@@ -69,7 +69,7 @@ func (c Config) provision(ctx context.Context) ([]string, error) {
 	// The session ends with the process anyway; what counts is what was committed.
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	p := &provisioner{conn: conn, want: want}
-	for _, step := range []func(context.Context) error{p.monitor, p.application, p.database, p.privileges} {
+	for _, step := range []func(context.Context) error{p.monitor, p.application, p.database, p.privileges, p.backup} {
 		if err := step(ctx); err != nil {
 			return p.changes, fmt.Errorf("provision the application's role and database: %w", err)
 		}
@@ -101,14 +101,18 @@ func (p *provisioner) when(ctx context.Context, note, sql, question string, args
 // monitor makes the role of the probes. It may use the reserved connections, so that an application that takes
 // all others does not look like a dead server.
 func (p *provisioner) monitor(ctx context.Context) error {
-	role := quoted(meta.MonitorRole)
-	if err := p.when(ctx, "create the monitoring role", "CREATE ROLE "+role+" LOGIN",
-		"SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", meta.MonitorRole); err != nil {
+	return p.role(ctx, "monitoring", meta.MonitorRole, "pg_monitor", "pg_use_reserved_connections")
+}
+
+// role makes one of Freehold's own roles, with the memberships that it needs.
+func (p *provisioner) role(ctx context.Context, what, name string, memberships ...string) error {
+	if err := p.when(ctx, "create the "+what+" role", "CREATE ROLE "+quoted(name)+" LOGIN",
+		"SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", name); err != nil {
 		return err
 	}
-	for _, granted := range []string{"pg_monitor", "pg_use_reserved_connections"} {
-		if err := p.when(ctx, "grant "+granted+" to the monitoring role", "GRANT "+granted+" TO "+role,
-			"SELECT NOT pg_has_role($1, $2, 'MEMBER')", meta.MonitorRole, granted); err != nil {
+	for _, granted := range memberships {
+		if err := p.when(ctx, "grant "+granted+" to the "+what+" role", "GRANT "+granted+" TO "+quoted(name),
+			"SELECT NOT pg_has_role($1, $2, 'MEMBER')", name, granted); err != nil {
 			return err
 		}
 	}
@@ -174,8 +178,12 @@ func (p *provisioner) privileges(ctx context.Context) error {
 			return err
 		}
 	}
-	return p.when(ctx, "let the monitoring role connect", "GRANT CONNECT ON DATABASE "+quoted(adminDatabase)+" TO "+quoted(meta.MonitorRole),
-		"SELECT NOT has_database_privilege($1, $2, 'CONNECT')", meta.MonitorRole, adminDatabase)
+	return p.letConnect(ctx, "monitoring", meta.MonitorRole)
+}
+
+func (p *provisioner) letConnect(ctx context.Context, what, role string) error {
+	return p.when(ctx, "let the "+what+" role connect", "GRANT CONNECT ON DATABASE "+quoted(adminDatabase)+" TO "+quoted(role),
+		"SELECT NOT has_database_privilege($1, $2, 'CONNECT')", role, adminDatabase)
 }
 
 func quoted(name string) string { return pgx.Identifier{name}.Sanitize() }
