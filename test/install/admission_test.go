@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -204,7 +205,22 @@ func secretRequests() []request {
 			return client.IgnoreNotFound(operator.Get(ctx, client.ObjectKeyFromObject(secret(ns)), secret(ns)))
 		}
 	}
+	withToken := job("tenant-initech")
+	withToken.Spec.Template.Spec.AutomountServiceAccountToken = nil
+	scheduleWithToken := cronJob("tenant-initech", nil)
+	scheduleWithToken.Spec.JobTemplate.Spec.Template.Spec.AutomountServiceAccountToken = ptr.To(true)
+	create := func(o client.Object) func(context.Context, client.Client) error {
+		return func(ctx context.Context, operator client.Client) error { return operator.Create(ctx, o) }
+	}
+	const noToken = "the operator of Freehold may only write Jobs and CronJobs whose pods get no token of a service account"
 	return []request{
+		{"run a Job of a tenant", "", create(job("tenant-initech"))},
+		{"schedule Jobs of a tenant", "", create(cronJob("tenant-initech", nil))},
+		{"run a Job with a token", noToken, create(withToken)},
+		{"schedule Jobs with a token", noToken, create(scheduleWithToken)},
+		{"delete a Job of a tenant", "", func(ctx context.Context, operator client.Client) error {
+			return operator.Delete(ctx, job("tenant-initech"))
+		}},
 		{"write a Secret of a tenant", "", func(ctx context.Context, operator client.Client) error {
 			return operator.Create(ctx, secret("tenant-initech"))
 		}},
@@ -248,6 +264,7 @@ func strangerRequests(ns string) []request {
 		{"list the pods of " + ns, "cannot list resource", list(&corev1.PodList{})},
 		{"write a Secret in " + ns, "cannot create resource", create(secret(ns))},
 		{"run a pod in " + ns, "cannot create resource", create(privilegedPod(ns))},
+		{"run a Job in " + ns, "cannot create resource", create(job(ns))},
 		{"run a workload in " + ns, "cannot create resource", create(&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "edge", Namespace: ns}})},
 		{"open the walls of " + ns, "cannot create resource", create(policy(ns, "let-me-in"))},
 		{"make itself at home in " + ns, "may only write RoleBindings in namespaces named tenant-*", create(binding(ns, "freehold-tenant", "freehold-manager"))},
@@ -309,5 +326,21 @@ func binding(ns, role, account string) *rbacv1.RoleBinding {
 		ObjectMeta: metav1.ObjectMeta{Name: "freehold-operator", Namespace: ns},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
 		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: account, Namespace: operatorNamespace}},
+	}
+}
+
+// What RBAC refuses already is refused once more, should somebody bind the operator's account to more.
+func TestOperatorRunsJobsOfTenantsOnly(t *testing.T) {
+	install(t, "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+	const only = "the operator of Freehold may only write Jobs and CronJobs in namespaces named tenant-*"
+	operator := as(t, operatorName, "system:masters")
+	eventuallyRefused(t, only, func() error { return operator.Create(t.Context(), job("default"), client.DryRunAll) })
+	for _, object := range []client.Object{job("kube-system"), job(operatorNamespace), cronJob("default", nil)} {
+		if err := operator.Create(t.Context(), object, client.DryRunAll); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), only) {
+			t.Errorf("in %s the answer was: %v", object.GetNamespace(), err)
+		}
+	}
+	if err := newClient(t, config).Create(t.Context(), job("default"), client.DryRunAll); err != nil {
+		t.Errorf("everybody else runs Jobs where they may: %v", err)
 	}
 }

@@ -16,7 +16,7 @@ import (
 )
 
 func TestEverythingPassesStrictDryRun(t *testing.T) {
-	for way, objects := range map[string][]*unstructured.Unstructured{"chart": chart, "kustomization": kustomization, "samples": samples} {
+	for way, objects := range map[string][]*unstructured.Unstructured{"chart": chart, "kustomization": kustomization, "samples": samples, "samples with backups": backedUp} {
 		if len(objects) < 3 {
 			t.Fatalf("%s: only %d objects were rendered", way, len(objects))
 		}
@@ -72,18 +72,19 @@ func byName(objects []*unstructured.Unstructured) map[string]map[string]any {
 }
 
 func TestUninstallKeepsTheCRDs(t *testing.T) {
-	kept := 0
+	var kept []string
 	for _, object := range chart {
 		if object.GetKind() != "CustomResourceDefinition" {
 			continue
 		}
-		kept++
+		kept = append(kept, object.GetName())
 		if object.GetAnnotations()["helm.sh/resource-policy"] != "keep" {
-			t.Errorf("helm uninstall would delete %s, and with it every Tenant", object.GetName())
+			t.Errorf("helm uninstall would delete %s, and with it every object of its kind", object.GetName())
 		}
 	}
-	if kept != 2 {
-		t.Errorf("the chart has %d CRDs, expected those of Tenant and TenantClass", kept)
+	want := []string{"backuppolicies.freehold.dev", "backups.freehold.dev", "restores.freehold.dev", "tenantclasses.freehold.dev", "tenants.freehold.dev"}
+	if slices.Sort(kept); !slices.Equal(kept, want) {
+		t.Errorf("the chart has the CRDs %v, expected %v", kept, want)
 	}
 }
 

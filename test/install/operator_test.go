@@ -36,7 +36,7 @@ import (
 func TestRightsAreEnough(t *testing.T) {
 	install(t, "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
 	world := startOperator(t)
-	for _, object := range samples {
+	for _, object := range backedUp {
 		if err := world.Create(t.Context(), object.DeepCopy()); err != nil {
 			t.Fatalf("creating sample %s: %v", nameOf(object), err)
 		}

@@ -9,6 +9,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -71,6 +72,10 @@ type protected struct {
 	wall      *networkingv1.NetworkPolicy
 	way       *rbacv1.RoleBinding
 	escrow    *corev1.Secret
+	// keys of the backups, and what they are made with and when.
+	keys     *corev1.Secret
+	backup   *corev1.Secret
+	schedule *batchv1.CronJob
 }
 
 func instanceIn(ns string) protected {
@@ -90,11 +95,27 @@ func instanceIn(ns string) protected {
 		wall:     policy(ns, "freehold-default-deny"),
 		way:      way,
 		escrow:   &corev1.Secret{ObjectMeta: owned("instance-"+ns, operatorNamespace)},
+		keys:     &corev1.Secret{ObjectMeta: owned("backup-"+ns, operatorNamespace)},
+		backup:   &corev1.Secret{ObjectMeta: owned("freehold-backup-job", ns)},
+		schedule: cronJob(ns, owned("backup-site-a", ns).Labels),
 	}
 }
 
+// cronJob is the schedule of a destination, as Freehold makes it.
+func cronJob(ns string, labels map[string]string) *batchv1.CronJob {
+	return &batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Name: "backup-site-a", Namespace: ns, Labels: labels},
+		Spec: batchv1.CronJobSpec{Schedule: "30 1 * * *", JobTemplate: batchv1.JobTemplateSpec{Spec: job(ns).Spec}}}
+}
+
+func job(ns string) *batchv1.Job {
+	return &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: "backup-site-a-1", Namespace: ns},
+		Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+			RestartPolicy: corev1.RestartPolicyNever, AutomountServiceAccountToken: ptr.To(false),
+			Containers: []corev1.Container{{Name: "backup", Image: "example.com/postgres:1"}}}}}}
+}
+
 func (p protected) all() []client.Object {
-	return []client.Object{p.namespace, p.claim, p.revision, p.wall, p.way, p.escrow}
+	return []client.Object{p.namespace, p.claim, p.revision, p.wall, p.way, p.escrow, p.keys, p.backup, p.schedule}
 }
 
 // store makes the objects for the time of one test. Without a namespace controller, the namespace stays.
@@ -105,7 +126,10 @@ func (p protected) store(t *testing.T, breakGlass client.Client) {
 			t.Fatal(err)
 		}
 	}
-	t.Cleanup(func() { _ = breakGlass.Delete(context.Background(), p.escrow) })
+	t.Cleanup(func() {
+		_ = breakGlass.Delete(context.Background(), p.escrow)
+		_ = breakGlass.Delete(context.Background(), p.keys)
+	})
 }
 
 func policy(ns, name string) *networkingv1.NetworkPolicy {
@@ -182,6 +206,21 @@ func attempts(p protected) []attempt {
 		{"take the keys' identity", patches(p.escrow, unlabel), "the label freehold.dev/instance of Secret " + p.escrow.Name + " says whose keys it holds and stays " + instanceID},
 		{"delete the CRD of Tenants", deletes(crd("tenants.freehold.dev")), "nobody would keep the instances; if it shall really go, run: kubectl delete crd tenants.freehold.dev " + wayOut},
 		{"delete the CRD of classes", deletes(crd("tenantclasses.freehold.dev")), "kubectl delete crd tenantclasses.freehold.dev " + wayOut},
+		{"delete the CRD of policies", deletes(crd("backuppolicies.freehold.dev")), "nobody would back up the instances; if it shall really go, run: kubectl delete crd backuppolicies.freehold.dev " + wayOut},
+		{"delete the CRD of backups", deletes(crd("backups.freehold.dev")), "kubectl delete crd backups.freehold.dev " + wayOut},
+		{"delete the CRD of restores", deletes(crd("restores.freehold.dev")), "kubectl delete crd restores.freehold.dev " + wayOut},
+		{"delete the keys of the backups", deletes(p.keys), "Secret " + p.keys.Name + " holds the keys of instance " + instanceID +
+			"; if they shall really go, run: kubectl delete secret " + p.keys.Name + " -n " + operatorNamespace + " " + wayOut},
+		{"take the identity of the backups' keys", patches(p.keys, unlabel), "the label freehold.dev/instance of Secret " + p.keys.Name + " says whose keys it holds and stays " + instanceID},
+		{"delete what backups are made with", deletes(p.backup), "Secret freehold-backup-job is what " + ns + " is backed up with, and only Freehold writes it; " +
+			"where and when it is backed up is said by the BackupPolicy that its Tenant names; to act by hand nevertheless, add to the command: " + wayOut},
+		{"send backups elsewhere", patches(p.backup, `{"stringData":{"pgbackrest.conf":"[global]"}}`), "Secret freehold-backup-job is what " + ns + " is backed up with"},
+		{"make what the database archives with", makes(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "freehold-backup", Namespace: ns}}), "Secret freehold-backup is what " + ns + " is backed up with"},
+		{"make what a new instance is filled from", makes(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "freehold-bootstrap", Namespace: ns}}), "Secret freehold-bootstrap is what"},
+		{"delete all Secrets of the tenant", deletesAll(&corev1.Secret{}, ns), "Secret freehold-backup-job is what"},
+		{"stop the backups", patches(p.schedule, `{"spec":{"suspend":true}}`), "CronJob backup-site-a is what " + ns + " is backed up with"},
+		{"disown the backups' schedule", patches(p.schedule, unlabel), "CronJob backup-site-a is what " + ns + " is backed up with"},
+		{"delete the backups' schedule", deletes(p.schedule), "CronJob backup-site-a is what " + ns + " is backed up with"},
 	}
 }
 
@@ -219,7 +258,10 @@ func TestWhatTenantsHangOnIsProtected(t *testing.T) {
 	operator := as(t, operatorName, "system:masters")
 	collector := as(t, garbageCollector, "system:masters")
 	own := map[string]bool{"delete the revision": true, "delete all revisions": true, "delete a wall": true, "open a wall": true, "add a network policy": true,
-		"take Freehold's way in": true, "delete Freehold's way in": true, "delete all RoleBindings": true}
+		"take Freehold's way in": true, "delete Freehold's way in": true, "delete all RoleBindings": true,
+		"delete what backups are made with": true, "send backups elsewhere": true, "make what the database archives with": true,
+		"make what a new instance is filled from": true, "delete all Secrets of the tenant": true,
+		"stop the backups": true, "disown the backups' schedule": true, "delete the backups' schedule": true}
 	for _, a := range attempts(p) {
 		t.Run(a.name, func(t *testing.T) {
 			judge(t, "a cluster's administrator", a, a.refused != "", a.do(t.Context(), newClient(t, config)))
@@ -245,7 +287,9 @@ func TestTheGroupBringsTheRightsToBreakTheGlass(t *testing.T) {
 		{"add a network policy", makes(policy(p.namespace.Name, "let-me-in")), ""},
 		{"delete Freehold's way in", deletes(p.way), ""},
 		{"delete the keys", deletes(p.escrow), ""},
+		{"delete the keys of the backups", deletes(p.keys), ""},
 		{"delete the CRD of Tenants", deletes(crd("tenants.freehold.dev")), ""},
+		{"delete the CRD of policies", deletes(crd("backuppolicies.freehold.dev")), ""},
 		{"delete another CRD", deletes(crd("others.example.com")), "cannot delete resource"},
 		{"delete a Secret elsewhere", deletes(secret(p.namespace.Name)), "cannot delete resource"},
 		{"read the keys", func(ctx context.Context, somebody client.Client) error {
@@ -271,7 +315,10 @@ func TestProtectionTouchesNothingElse(t *testing.T) {
 	theirs := binding(p.namespace.Name, "view", "somebody")
 	theirs.Name = "support"
 	other := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "registry", Namespace: operatorNamespace}}
-	for _, object := range []client.Object{elsewhere, claim, labelled, history, unrelated, theirs, other} {
+	report := cronJob(p.namespace.Name, nil)
+	report.Name = "report"
+	schedule, password := instanceIn(elsewhere.Name).schedule, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "freehold-backup", Namespace: elsewhere.Name}}
+	for _, object := range []client.Object{elsewhere, claim, labelled, history, unrelated, theirs, other, report, schedule, password} {
 		if err := breakGlass.Create(t.Context(), object); err != nil {
 			t.Fatal(err)
 		}
@@ -285,6 +332,11 @@ func TestProtectionTouchesNothingElse(t *testing.T) {
 		{"delete a stranger's claim", deletes(unrelated), ""},
 		{"delete another RoleBinding", deletes(theirs), ""},
 		{"delete another Secret of the operator's namespace", deletes(other), ""},
+		{"change another CronJob of the tenant", patches(report, `{"spec":{"suspend":true}}`), ""},
+		{"make another Secret of the tenant", makes(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "smtp", Namespace: p.namespace.Name}}), ""},
+		{"run a Job", makes(job(p.namespace.Name)), ""},
+		{"delete a schedule elsewhere that has the label", deletes(schedule), ""},
+		{"delete a Secret elsewhere that has the name", deletes(password), ""},
 		{"add a network policy elsewhere", makes(policy(elsewhere.Name, "theirs")), ""},
 		{"label the system's namespace", patches(namespace("kube-system"), `{"metadata":{"labels":{"a":"b"}}}`), ""},
 		{"label the operator's namespace", patches(namespace(operatorNamespace), `{"metadata":{"labels":{"`+enforce+`":"restricted"}}}`), ""},
@@ -339,7 +391,7 @@ func TestNamespaceDeletionCompletesOnceTheGlassIsBroken(t *testing.T) {
 	eventually(t, newClient(t, config), "the API server lets everything in the namespace go", func() error {
 		return deletes(p.claim)(t.Context(), shared)
 	})
-	for _, kind := range []client.Object{&appsv1.ControllerRevision{}, &networkingv1.NetworkPolicy{}, &rbacv1.RoleBinding{}} {
+	for _, kind := range []client.Object{&appsv1.ControllerRevision{}, &networkingv1.NetworkPolicy{}, &rbacv1.RoleBinding{}, &batchv1.CronJob{}, &corev1.Secret{}} {
 		if err := deletesAll(kind, ns)(t.Context(), shared); err != nil {
 			t.Errorf("a controller without an account of its own: %v", err)
 		}
@@ -376,7 +428,7 @@ func TestNamespaceDeletionCompletesOnceTheGlassIsBroken(t *testing.T) {
 func TestTheNamespaceControllerNeedNotWait(t *testing.T) {
 	p, _ := protect(t, "tenant-endframe")
 	controller := as(t, namespaceController, "system:serviceaccounts", "system:serviceaccounts:kube-system")
-	for _, object := range []client.Object{p.claim, p.revision, p.wall, p.way, p.escrow} {
+	for _, object := range []client.Object{p.claim, p.revision, p.wall, p.way, p.escrow, p.keys, p.backup, p.schedule} {
 		if err := deletes(object)(t.Context(), controller); err != nil {
 			t.Error(err)
 		}
@@ -420,6 +472,11 @@ func TestAdminOfOneNamespaceStaysOutsideTheWalls(t *testing.T) {
 		{"delete Freehold's way in", deletes(p.way), "RoleBinding freehold-operator is Freehold's way"},
 		{"enter by Freehold's way", patches(p.way, `{"subjects":[{"apiGroup":"rbac.authorization.k8s.io","kind":"User","name":"owner"}]}`), "forbidden"},
 		{"lower the namespace's Pod Security", patches(p.namespace, `{"metadata":{"labels":{"`+enforce+`":"privileged"}}}`), "cannot patch resource"},
+		{"send the backups elsewhere", patches(p.backup, `{"stringData":{"pgbackrest.conf":"[global]"}}`), "Secret freehold-backup-job is what " + ns + " is backed up with"},
+		{"delete what the backups are made with", deletes(p.backup), "Secret freehold-backup-job is what " + ns + " is backed up with"},
+		{"make what the database archives with", makes(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "freehold-backup", Namespace: ns}}), "Secret freehold-backup is what"},
+		{"stop the backups", patches(p.schedule, `{"spec":{"suspend":true}}`), "CronJob backup-site-a is what " + ns + " is backed up with"},
+		{"delete the keys of its backups", deletes(p.keys), "cannot delete resource"},
 		{"run a privileged pod", makes(privilegedPod(ns)), `violates PodSecurity "restricted:latest"`},
 		{"read the neighbour's namespace", func(ctx context.Context, somebody client.Client) error {
 			return somebody.Get(ctx, client.ObjectKeyFromObject(neighbour.namespace), &corev1.Namespace{})
@@ -477,7 +534,7 @@ func TestChartTakesTheGroupsThatBreakTheGlass(t *testing.T) {
 			}
 		}
 	}
-	if policies != 6 || bindings != 2 {
+	if policies != 7 || bindings != 2 {
 		t.Errorf("%d policies and %d bindings were looked at", policies, bindings)
 	}
 }

@@ -34,7 +34,7 @@ var (
 	// admin may do everything.
 	admin client.Client
 	// The objects of each way, with their default settings.
-	chart, kustomization, samples []*unstructured.Unstructured
+	chart, kustomization, samples, backedUp []*unstructured.Unstructured
 )
 
 func TestMain(m *testing.M) {
@@ -54,6 +54,9 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	if samples, err = kustomize("config/samples"); err != nil {
+		return 1, err
+	}
+	if backedUp, err = kustomize("config/samples-backups"); err != nil {
 		return 1, err
 	}
 	var stop func() error
