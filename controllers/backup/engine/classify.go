@@ -4,6 +4,7 @@ package engine
 
 import (
 	"fmt"
+	"html"
 	"regexp"
 	"strings"
 
@@ -100,7 +101,7 @@ func essence(output string) string {
 	output = answer.ReplaceAllString(output, "$1: $2")
 	output = rest.ReplaceAllString(output, "")
 	output = asides.ReplaceAllString(output, "")
-	output = strings.TrimSpace(spaces.ReplaceAllString(output, " "))
+	output = strings.TrimSpace(spaces.ReplaceAllString(html.UnescapeString(output), " "))
 	return conditions.Shorten(string(printable([]byte(output))), mostWords/2)
 }
 
