@@ -13,6 +13,7 @@ package controllers
 // +kubebuilder:rbac:groups=freehold.dev,resources=tenants/finalizers,verbs=update
 // +kubebuilder:rbac:groups=freehold.dev,resources=tenantclasses,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=freehold.dev,resources=tenantclasses/finalizers,verbs=update
+// +kubebuilder:rbac:groups=freehold.dev,resources=backuppolicies,verbs=get;list;watch
 
 // A tenant's namespace and the way into it. The ValidatingAdmissionPolicy freehold-operator holds both to
 // namespaces named tenant-* and to the one role. Namespaces are never deleted, hence no such verb.

@@ -100,6 +100,7 @@ func CacheOptions() cache.Options {
 	byObject := map[client.Object]cache.ByObject{
 		&v1alpha1.Tenant{}:         {Transform: cache.TransformStripManagedFields()},
 		&v1alpha1.TenantClass{}:    {Transform: cache.TransformStripManagedFields()},
+		&v1alpha1.BackupPolicy{}:   {Transform: cache.TransformStripManagedFields()},
 		&corev1.PersistentVolume{}: {Transform: cache.TransformStripManagedFields()},
 		&corev1.Namespace{}:        {Transform: stripStrangers},
 		crds:                       {Field: fields.OneTermEqualSelector("metadata.name", tenant.CRDName), Transform: cache.TransformStripManagedFields()},

@@ -35,6 +35,12 @@ func Indexes() map[string]client.IndexerFunc {
 			return nil
 		},
 		IndexClass: func(o client.Object) []string { return []string{o.(*v1alpha1.Tenant).Spec.ClassRef.Name} },
+		meta.IndexBackupPolicy: func(o client.Object) []string {
+			if ref := o.(*v1alpha1.Tenant).Spec.BackupPolicyRef; ref != nil {
+				return []string{ref.Name}
+			}
+			return nil
+		},
 	}
 }
 
@@ -191,11 +197,9 @@ func older(a, b *v1alpha1.Tenant) bool {
 // become theirs.
 func (r *Reconciler) rivals(ctx context.Context, t *v1alpha1.Tenant) ([]string, error) {
 	var names []string
-	for index, values := range Indexes() {
-		if index == IndexClass {
-			continue
-		}
-		for _, value := range values(t) {
+	indexes := Indexes()
+	for _, index := range []string{IndexHostname, IndexAddress} {
+		for _, value := range indexes[index](t) {
 			others, err := r.tenantsWith(ctx, index, value)
 			if err != nil {
 				return nil, err

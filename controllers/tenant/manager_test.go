@@ -13,6 +13,7 @@ import (
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -247,6 +248,26 @@ var _ = Describe("The operator as it runs", Ordered, Serial, func() {
 		for _, set := range sets.Items {
 			Expect(set.Generation).To(Equal(int64(1)), "StatefulSet %s/%s was changed", set.Namespace, set.Name)
 		}
+	})
+
+	It("follows an edit of a backup policy", func() {
+		w := member(3)
+		opened := func() (out []string) {
+			wall := types.NamespacedName{Namespace: w.namespace(), Name: meta.PolicyArchive}
+			if own.Client.Get(ctx, wall, &networkingv1.NetworkPolicy{}) == nil {
+				on(own, func() { out = w.opens() })
+			}
+			return out
+		}
+		on(own, func() {
+			w.create(w.backupPolicy())
+			w.editTenant(w.named)
+		})
+		Eventually(opened).WithTimeout(time.Minute).Should(Equal([]string{"198.51.100.0/24:443"}))
+		on(own, func() {
+			edit(w.backupPolicy(), func(p *v1alpha1.BackupPolicy) { p.Spec.Destinations[0].S3.Port = 7443 })
+		})
+		Eventually(opened).WithTimeout(time.Minute).Should(Equal([]string{"198.51.100.0/24:7443"}))
 	})
 
 	It("gives a hostname to the next Tenant once the older one lets it go", func() {

@@ -28,6 +28,8 @@ import (
 type observed struct {
 	// class is nil if there is none of that name.
 	class *v1alpha1.TenantClass
+	// backupPolicy is nil if the Tenant names none, or there is none of that name; what backs up says so.
+	backupPolicy *v1alpha1.BackupPolicy
 	// namespace is nil if there is none; a cache that has none was confirmed by a read.
 	namespace *corev1.Namespace
 
@@ -50,6 +52,7 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	o := &s.observed
 	return errors.Join(
 		r.observeClass(ctx, s),
+		r.observeBackupPolicy(ctx, s),
 		r.observeNamespace(ctx, s),
 		children(ctx, r, s, &rbacv1.RoleBindingList{}, &o.roleBindings),
 		children(ctx, r, s, &corev1.ResourceQuotaList{}, &o.quotas),
@@ -76,6 +79,23 @@ func (r *Reconciler) observeClass(ctx context.Context, s *scope) error {
 		return fmt.Errorf("reading the class: %w", err)
 	}
 	s.observed.class = class
+	return nil
+}
+
+func (r *Reconciler) observeBackupPolicy(ctx context.Context, s *scope) error {
+	ref := s.tenant.Spec.BackupPolicyRef
+	if ref == nil {
+		return nil
+	}
+	policy := &v1alpha1.BackupPolicy{}
+	err := r.client.Get(ctx, types.NamespacedName{Name: ref.Name}, policy)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading the backup policy: %w", err)
+	}
+	s.observed.backupPolicy = policy
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -35,6 +36,7 @@ func (r *Reconciler) plan(ctx context.Context, s *scope) error {
 		return err
 	}
 	s.failed(keptLoadBalancer(s))
+	s.failed(closedDestinations(s))
 	s.auditDue = r.audits.due(s.instanceID, s.now, r.auditInterval(s), certificateSource(s) != meta.SourceAuthority)
 	s.auditDue = s.auditDue || rememberedNames(s.observed) != s.names // The escrow confirms them first.
 	return nil
@@ -50,6 +52,7 @@ func (r *Reconciler) renderInputs(s *scope) render.Inputs {
 		BoundClaims: boundClaims(s.observed.namespace, s.observed.claims, initialized),
 		Claims:      maps.Clone(s.observed.claims),
 		Gate:        s.observed.services[meta.EdgeService],
+		Backup:      s.observed.backupPolicy,
 	}
 	inputs.ListsHurried = listsHurried(s.observed)
 	if live := s.observed.configMaps[meta.EdgeListsConfigMap]; live != nil {
@@ -78,6 +81,18 @@ func keptLoadBalancer(s *scope) error {
 	return stall(v1alpha1.ReasonInvalidSpec,
 		"class %s names the load balancer class %q, but Service %s/%s was made for %q, and Kubernetes lets nobody change that: it stays there; to move it, which takes a new address, delete the Service",
 		s.observed.class.Name, wanted, s.namespace, gate.Name, kept)
+}
+
+// closedDestinations names the networks of the backup policy that no tenant's pod may ever reach; nil if there are none.
+// The others are opened all the same.
+func closedDestinations(s *scope) error {
+	closed := render.ClosedDestinations(s.inputs)
+	if len(closed) == 0 {
+		return nil
+	}
+	return stall(v1alpha1.ReasonInvalidSpec,
+		"BackupPolicy %s: the walls stay closed to %s: such networks are the cluster's own (--cluster-networks, in the chart clusterNetworks), or lead nowhere; name the networks that the destinations really answer from, or, if these do not belong to the cluster, list what does there",
+		s.observed.backupPolicy.Name, strings.Join(closed, ", "))
 }
 
 // requireClass refuses to go on without a class.

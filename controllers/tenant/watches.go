@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
@@ -33,6 +34,8 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager, concurrency int) erro
 		For(&v1alpha1.Tenant{}).
 		Watches(&v1alpha1.Tenant{}, handler.EnqueueRequestsFromMapFunc(r.rivalsOf)).
 		Watches(&v1alpha1.TenantClass{}, handler.EnqueueRequestsFromMapFunc(r.tenantsOfClass)).
+		Watches(&v1alpha1.BackupPolicy{}, handler.EnqueueRequestsFromMapFunc(r.tenantsOfBackupPolicy),
+			builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(tenantOfNamespace)).
 		Watches(&corev1.PersistentVolume{}, handler.EnqueueRequestsFromMapFunc(tenantOfVolume)).
 		Watches(crds, handler.EnqueueRequestsFromMapFunc(r.allTenants)).
@@ -88,6 +91,11 @@ func tenantOfVolume(_ context.Context, o client.Object) []reconcile.Request {
 
 func (r *Reconciler) tenantsOfClass(ctx context.Context, o client.Object) []reconcile.Request {
 	tenants, err := r.tenantsWith(ctx, IndexClass, o.GetName())
+	return r.found(ctx, names(tenants), err)
+}
+
+func (r *Reconciler) tenantsOfBackupPolicy(ctx context.Context, o client.Object) []reconcile.Request {
+	tenants, err := r.tenantsWith(ctx, meta.IndexBackupPolicy, o.GetName())
 	return r.found(ctx, names(tenants), err)
 }
 

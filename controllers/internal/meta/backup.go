@@ -88,6 +88,9 @@ const (
 	BackupClient = "freehold-backup"
 )
 
+// IndexBackupPolicy finds Tenants by the BackupPolicy that they name. The tenant controller's indexes have it.
+const IndexBackupPolicy = "spec.backupPolicyRef.name"
+
 // The NetworkPolicies of backups.
 const (
 	// PolicyArchive lets the database pod reach the destinations, and the operator its archiver.
