@@ -25,7 +25,7 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(upCommand(), downCommand(), statusCommand(), loadCommand(), kubeconfigCommand(), clientCommand(),
-		restartNodeCommand(), policyProgram(), provisionerProgram())
+		siteCommand(), restartNodeCommand(), policyProgram(), provisionerProgram())
 	return root
 }
 

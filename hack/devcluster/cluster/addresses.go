@@ -25,12 +25,15 @@ const (
 	LoadBalancerPool = "198.18.0.16-198.18.0.250"
 	// ClientCIDR is the network of the external clients.
 	ClientCIDR = "198.19.0.0/24"
+	// SiteCIDR is the network of the backup sites.
+	SiteCIDR = "198.19.1.0/24"
 
 	nodeCIDR            = "10.90.0.0/16"
 	podSupernet         = "10.244.0.0/16"
 	loadBalancerGateway = "198.18.0.1"
 	podGateway          = "10.244.0.1"
 	clientGateway       = "198.19.0.1"
+	siteGateway         = "198.19.1.1"
 	etcdURL             = "http://127.0.0.1:2379"
 	etcdPeerURL         = "http://127.0.0.1:2380"
 	apiServerURL        = "https://" + NodeIP + ":6443"
@@ -44,7 +47,7 @@ func Clients() map[string]string {
 // ownRanges is every network that the cluster uses on this machine.
 func ownRanges() []netip.Prefix {
 	var out []netip.Prefix
-	for _, cidr := range []string{nodeCIDR, podSupernet, ServiceCIDR, LoadBalancerCIDR, ClientCIDR} {
+	for _, cidr := range []string{nodeCIDR, podSupernet, ServiceCIDR, LoadBalancerCIDR, ClientCIDR, SiteCIDR} {
 		out = append(out, netip.MustParsePrefix(cidr))
 	}
 	return out

@@ -25,10 +25,10 @@ func ExecInClient(client string, command []string) error {
 	if Clients()[client] == "" {
 		return fmt.Errorf("there is no client %q; %s", client, DescribeClients())
 	}
-	if _, err := os.Stat("/run/netns/" + clientNamespace(client)); err != nil {
+	if _, err := os.Stat("/run/netns/" + machineNamespace(client)); err != nil {
 		return fmt.Errorf("client %s does not exist; run `up` first: %w", client, err)
 	}
-	args := append([]string{"ip", "netns", "exec", clientNamespace(client)}, command...)
+	args := append([]string{"ip", "netns", "exec", machineNamespace(client)}, command...)
 	if err := syscall.Exec(lookPath("ip"), args, os.Environ()); err != nil {
 		return fmt.Errorf("run a command as client %s (needs root): %w", client, err)
 	}

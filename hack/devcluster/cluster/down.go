@@ -20,7 +20,7 @@ import (
 // daemonNames lists every daemon in starting order.
 func daemonNames() []string {
 	return []string{"etcd", "apiserver", "containerd", "controller-manager", "scheduler", "netpol", "kubelet", "proxy",
-		"provisioner", "metallb"}
+		"provisioner", "metallb", "s3-a", "s3-b", "sftp"}
 }
 
 // Down removes the cluster, also what a killed Up or a crash left: processes, pods, mounts, interfaces, network
@@ -44,6 +44,9 @@ func (l Layout) stopEverything(ctx context.Context) error {
 	}
 	errs = append(errs, l.stopAll(ctx, syscall.SIGKILL, "apiserver", "etcd", "netpol"))
 	errs = append(errs, l.stopAll(ctx, syscall.SIGTERM, "containerd"), killAll(ctx, shims))
+	for _, s := range Sites() {
+		errs = append(errs, l.stopSite(ctx, s))
+	}
 	return errors.Join(errs...)
 }
 
@@ -59,8 +62,8 @@ func (l Layout) stopAll(ctx context.Context, signal syscall.Signal, names ...str
 // before folders).
 func (l Layout) removeEverything(ctx context.Context) error {
 	errs := []error{removePodNetworks(ctx)}
-	for name := range Clients() {
-		removeClient(ctx, name)
+	for _, m := range machines() {
+		removeMachine(ctx, m.name)
 	}
 	errs = append(errs, removeLinks(ctx), removeTables(ctx), l.restoreForwarding())
 	errs = append(errs, unmountBelow(l.State()), unmountBelow(runtimeDir), removePodCgroups(), l.removeLogLinks(),

@@ -14,6 +14,7 @@ const (
 	nodeBridge   = "dcnode"
 	lbBridge     = "dclb"
 	clientBridge = "dcext"
+	siteBridge   = "dcsites"
 	guardTable   = "dc-guard"
 	forwardFile  = "/proc/sys/net/ipv4/ip_forward"
 )
@@ -24,13 +25,29 @@ func bridges() map[string]string {
 		nodeBridge:   NodeIP + "/32",
 		lbBridge:     loadBalancerGateway + "/24",
 		clientBridge: clientGateway + "/24",
+		siteBridge:   siteGateway + "/24",
 	}
 }
 
-// clientNamespace is the network namespace of a client.
-func clientNamespace(client string) string { return "dc-" + client }
+// machine is a computer outside the cluster, with an address of its own: an external client or a backup site.
+type machine struct{ name, address, bridge, gateway string }
 
-// ensureNetwork makes the node's address, the LoadBalancer network, the clients and the guard. A network namespace
+// machines are all of them.
+func machines() []machine {
+	var out []machine
+	for name, address := range Clients() {
+		out = append(out, machine{name, address, clientBridge, clientGateway})
+	}
+	for _, s := range Sites() {
+		out = append(out, machine{s.Name, s.Address, siteBridge, siteGateway})
+	}
+	return out
+}
+
+// machineNamespace is the network namespace of a machine outside the cluster.
+func machineNamespace(name string) string { return "dc-" + name }
+
+// ensureNetwork makes the node's address, the LoadBalancer network, the machines outside and the guard. A network namespace
 // made by `ip netns` must exist before the first pod: the first one mounts /run/netns onto itself, and namespaces
 // that the CNI plugin mounted earlier would be stuck below that mount.
 func (l Layout) ensureNetwork(ctx context.Context) error {
@@ -45,9 +62,9 @@ func (l Layout) ensureNetwork(ctx context.Context) error {
 			return err
 		}
 	}
-	for name, address := range Clients() {
-		if err := ensureClient(ctx, name, address); err != nil {
-			return fmt.Errorf("external client %s: %w", name, err)
+	for _, m := range machines() {
+		if err := ensureMachine(ctx, m); err != nil {
+			return fmt.Errorf("machine %s outside the cluster: %w", m.name, err)
 		}
 	}
 	return nil
@@ -66,20 +83,20 @@ func ensureBridge(ctx context.Context, name, address string) error {
 	return err
 }
 
-func ensureClient(ctx context.Context, name, address string) error {
-	ns, host := clientNamespace(name), "dc"+name
+func ensureMachine(ctx context.Context, m machine) error {
+	ns, host := machineNamespace(m.name), "dc"+m.name
 	if _, err := os.Stat("/run/netns/" + ns); err == nil && linkExists(host) {
 		return nil
 	}
-	removeClient(ctx, name) // half-made by a killed run
+	removeMachine(ctx, m.name) // half-made by a killed run
 	steps := [][]string{
 		{"netns", "add", ns},
 		{"link", "add", host, "type", "veth", "peer", "name", "eth0", "netns", ns},
-		{"link", "set", host, "master", clientBridge, "up"},
+		{"link", "set", host, "master", m.bridge, "up"},
 		{"-n", ns, "link", "set", "lo", "up"},
 		{"-n", ns, "link", "set", "eth0", "up"},
-		{"-n", ns, "address", "add", address + "/24", "dev", "eth0"},
-		{"-n", ns, "route", "add", "default", "via", clientGateway},
+		{"-n", ns, "address", "add", m.address + "/24", "dev", "eth0"},
+		{"-n", ns, "route", "add", "default", "via", m.gateway},
 	}
 	for _, step := range steps {
 		if _, err := run(ctx, "ip", step...); err != nil {
@@ -89,10 +106,10 @@ func ensureClient(ctx context.Context, name, address string) error {
 	return nil
 }
 
-// removeClient is best effort: Down reports what is left.
-func removeClient(ctx context.Context, name string) {
+// removeMachine is best effort: Down reports what is left.
+func removeMachine(ctx context.Context, name string) {
 	_, _ = run(ctx, "ip", "link", "delete", "dc"+name)
-	_, _ = run(ctx, "ip", "netns", "delete", clientNamespace(name))
+	_, _ = run(ctx, "ip", "netns", "delete", machineNamespace(name))
 }
 
 func linkExists(name string) bool {
@@ -126,8 +143,8 @@ func (l Layout) restoreForwarding() error {
 	return os.WriteFile(forwardFile, before, 0o644)
 }
 
-// ensureGuard keeps the cluster on this machine: pods and clients cannot reach the machine's network, and the
-// machine's network cannot reach the node, pods, services or clients.
+// ensureGuard keeps the cluster on this machine: pods, clients and sites cannot reach the machine's network, and the
+// machine's network cannot reach the node, pods, services, clients or sites.
 func ensureGuard(ctx context.Context) error {
 	if _, err := runInput(ctx, guardRules(), "nft", "-f", "-"); err != nil {
 		return fmt.Errorf("guard table: %w", err)
@@ -137,8 +154,8 @@ func ensureGuard(ctx context.Context) error {
 
 // guardRules replaces the table in one transaction. Interfaces of ours are lo, dc* and the pods' veth*.
 func guardRules() string {
-	inside := fmt.Sprintf("{ %s, %s, %s }", podSupernet, LoadBalancerCIDR, ClientCIDR)
-	reachable := fmt.Sprintf("{ %s, %s, %s, %s, %s }", nodeCIDR, podSupernet, ServiceCIDR, LoadBalancerCIDR, ClientCIDR)
+	inside := fmt.Sprintf("{ %s, %s, %s, %s }", podSupernet, LoadBalancerCIDR, ClientCIDR, SiteCIDR)
+	reachable := fmt.Sprintf("{ %s, %s, %s, %s, %s, %s }", nodeCIDR, podSupernet, ServiceCIDR, LoadBalancerCIDR, ClientCIDR, SiteCIDR)
 	const fromOutside = `iifname != "dc*" iifname != "veth*" iifname != "lo"`
 	return fmt.Sprintf(`add table inet %[1]s
 delete table inet %[1]s

@@ -27,11 +27,12 @@ func (l Layout) expand(name string) (string, error) {
 		return "", err
 	}
 	var out strings.Builder
-	err = parsed.Execute(&out, map[string]string{
+	err = parsed.Execute(&out, map[string]any{
 		"State": l.State(), "PKI": l.State("pki"), "Conf": l.State("conf"), "ContainerdRoot": l.containerdRoot(),
 		"RuntimeDir": runtimeDir, "Socket": Socket, "Runc": lookPath("runc"),
 		"NodeIP": NodeIP, "NodeName": NodeName, "PodCIDR": PodCIDR, "DNSIP": DNSIP, "LoadBalancerPool": LoadBalancerPool,
 		"PauseImage": pauseImage, "CoreDNSImage": coreDNSImage, "Provisioner": Provisioner, "StorageClass": StorageClass,
+		"Sites": Sites(),
 	})
 	return out.String(), err
 }

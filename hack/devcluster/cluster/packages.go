@@ -19,7 +19,8 @@ func requirements() []requirement {
 	return []requirement{
 		{"runc", "runc"}, {"/usr/lib/cni/ptp", "containernetworking-plugins"}, {"nft", "nftables"},
 		{"ip", "iproute2"}, {"conntrack", "conntrack"}, {"mmdebstrap", "mmdebstrap"}, {"mount", "mount"},
-		{"flock", "util-linux"}, {"curl", "curl"}, {"tar", "tar"},
+		{"flock", "util-linux"}, {"unshare", "util-linux"}, {"mkfs.ext4", "e2fsprogs"},
+		{sshServer, "openssh-server"}, {"ssh-keygen", "openssh-client"}, {"curl", "curl"}, {"tar", "tar"},
 		{"/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring"}, // Ubuntu lacks it
 	}
 }
@@ -83,6 +84,13 @@ func ensurePackages(ctx context.Context, progress *Progress) error {
 
 func aptInstall(ctx context.Context, packages []string) error {
 	args := append([]string{"DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "--no-install-recommends"}, packages...)
-	_, err := run(ctx, "env", args...)
-	return err
+	if _, err := run(ctx, "env", args...); err != nil {
+		return err
+	}
+	if slices.Contains(packages, "openssh-server") {
+		// The cluster starts the server itself, for a network of its own. That the package also opens this machine to
+		// logins is not wanted; without systemd there is nothing to switch off.
+		_, _ = run(ctx, "systemctl", "disable", "--now", "ssh.service", "ssh.socket")
+	}
+	return nil
 }

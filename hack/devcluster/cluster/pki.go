@@ -34,6 +34,7 @@ type identity struct {
 	organization []string
 	dnsNames     []string
 	addresses    []string
+	expired      bool
 }
 
 // identities are the certificates of the control plane and the node, all signed by the cluster's authority.
@@ -111,6 +112,9 @@ func (l Layout) issue(ca authority, id identity) error {
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	template.DNSNames = id.dnsNames
+	if id.expired {
+		template.NotBefore, template.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour)
+	}
 	for _, address := range id.addresses {
 		template.IPAddresses = append(template.IPAddresses, net.ParseIP(address))
 	}

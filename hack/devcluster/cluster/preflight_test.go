@@ -78,6 +78,7 @@ func TestEveryAddressLiesInItsRange(t *testing.T) {
 		DNSIP: ServiceCIDR, APIServiceIP: ServiceCIDR, NodeIP: nodeCIDR, podGateway: PodCIDR,
 		loadBalancerGateway: LoadBalancerCIDR, clientGateway: ClientCIDR,
 		Clients()["c10"]: ClientCIDR, Clients()["c20"]: ClientCIDR,
+		siteGateway: SiteCIDR, Sites()[0].Address: SiteCIDR, Sites()[1].Address: SiteCIDR, Sites()[2].Address: SiteCIDR,
 	} {
 		if !netip.MustParsePrefix(cidr).Contains(netip.MustParseAddr(address)) {
 			t.Errorf("%s is not in %s", address, cidr)

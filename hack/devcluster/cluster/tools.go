@@ -15,7 +15,7 @@ import (
 )
 
 // tools are the modules below hack/tools that a cluster is made of, in building order.
-func tools() []string { return []string{"containerd", "kubernetes", "coredns", "metallb"} }
+func tools() []string { return []string{"containerd", "kubernetes", "coredns", "metallb", "versitygw"} }
 
 // toolBuilds remembers the folders of tools that were already asked for by this command.
 var toolBuilds sync.Map

@@ -38,6 +38,7 @@ func Up(ctx context.Context, l Layout, progress *Progress, policy string) error 
 	var group errgroup.Group
 	group.Go(func() error { return l.upControlPlane(ctx, progress) })
 	group.Go(func() error { return l.upRuntime(ctx, progress) })
+	group.Go(func() error { return l.upSites(ctx, progress) })
 	if err := group.Wait(); err != nil {
 		return err
 	}
