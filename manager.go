@@ -24,6 +24,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/freehold-dev/freehold/controllers"
+	"github.com/freehold-dev/freehold/controllers/backup"
 	"github.com/freehold-dev/freehold/controllers/probe"
 	"github.com/freehold-dev/freehold/controllers/tenant"
 	"github.com/freehold-dev/freehold/controllers/tenant/render"
@@ -41,6 +42,7 @@ type managerFlags struct {
 	pullPolicy        string
 	tenantClusterRole string
 	auditInterval     time.Duration
+	verifications     int
 	probeInterval     time.Duration
 	probeOutside      []string
 	probePoints       []string
@@ -78,6 +80,7 @@ func (f *managerFlags) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&f.pullPolicy, "image-pull-policy", string(corev1.PullIfNotPresent), "pull policy of both: Always, IfNotPresent or Never")
 	flags.StringVar(&f.tenantClusterRole, "tenant-cluster-role", "freehold-tenant", "ClusterRole that the operator binds itself to in each tenant's namespace")
 	flags.DurationVar(&f.auditInterval, "audit-interval", 10*time.Minute, "how often each tenant's Secrets are looked at")
+	flags.IntVar(&f.verifications, "concurrent-verifications", 2, "how many backups are restored at a time in the whole fleet, to prove them")
 	flags.DurationVar(&f.probeInterval, "probe-interval", 10*time.Minute, "how often each tenant's walls and encryption are put to the proof; evidence counts for three times as long; 0 proves nothing")
 	flags.StringSliceVar(&f.probeOutside, "probe-outside", nil, "addresses (IPv4:port) beyond the cluster that the operator reaches and no tenant may: their walls are proven against these, too")
 	flags.StringSliceVar(&f.probePoints, "probe-points", nil, "probe points outside the cluster (freehold agent point), as ADDRESS=URL, such as 198.51.100.9=http://198.51.100.9:9445: they tell whether gates let their address in")
@@ -166,6 +169,9 @@ func (f managerFlags) options(namespace, serviceAccount string) (controllers.Opt
 	errs = append(errs, err)
 	return controllers.Options{
 		Concurrency: f.concurrency,
+		Backup: backup.Options{
+			OperatorNamespace: namespace, ClusterDomain: f.clusterDomain, AuditInterval: f.auditInterval, Verifications: f.verifications,
+		},
 		Probe: probe.Options{
 			Interval: f.probeInterval, Image: f.edgeImage, PullPolicy: policy, ClusterDomain: f.clusterDomain,
 			Canary: probe.FindCanary(namespace, f.clusterDomain), APIServer: apiServer(), Outside: f.probeOutside, Points: points,

@@ -13,7 +13,14 @@ package controllers
 // +kubebuilder:rbac:groups=freehold.dev,resources=tenants/finalizers,verbs=update
 // +kubebuilder:rbac:groups=freehold.dev,resources=tenantclasses,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=freehold.dev,resources=tenantclasses/finalizers,verbs=update
-// +kubebuilder:rbac:groups=freehold.dev,resources=backuppolicies,verbs=get;list;watch
+
+// Backups: policies are marked while they are in use. What is written of Backups and Restores lies in tenants' namespaces
+// and is allowed there.
+//
+// +kubebuilder:rbac:groups=freehold.dev,resources=backuppolicies,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=freehold.dev,resources=backuppolicies/status,verbs=get;patch
+// +kubebuilder:rbac:groups=freehold.dev,resources=backuppolicies/finalizers,verbs=update
+// +kubebuilder:rbac:groups=freehold.dev,resources=backups;restores,verbs=get;list;watch
 
 // A tenant's namespace and the way into it. The ValidatingAdmissionPolicy freehold-operator holds both to
 // namespaces named tenant-* and to the one role. Namespaces are never deleted, hence no such verb.
@@ -27,6 +34,7 @@ package controllers
 //
 // +kubebuilder:rbac:groups="",resources=configmaps;limitranges;persistentvolumeclaims;resourcequotas;serviceaccounts;services,verbs=get;list;watch
 // +kubebuilder:rbac:groups=apps,resources=controllerrevisions;deployments;statefulsets,verbs=get;list;watch
+// +kubebuilder:rbac:groups=batch,resources=cronjobs;jobs,verbs=get;list;watch
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,verbs=get;list;watch
 // +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch
 
@@ -53,8 +61,9 @@ package controllers
 // +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
 // +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
 
-// In the operator's own namespace: the election of the leader, and the escrow (Secrets instance-*) that a tenant's
-// lost Secrets are rebuilt from. It is added to and never deleted.
+// In the operator's own namespace: the election of the leader, the escrow (Secrets instance-*) that a tenant's lost Secrets
+// are rebuilt from, the keys of backups (Secrets backup-*), and the credentials of their destinations, which are only
+// read. Escrow and keys are added to and never deleted.
 //
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=freehold-system,resources=leases,verbs=get;create;update;patch
 // +kubebuilder:rbac:groups="",namespace=freehold-system,resources=secrets,verbs=get;create;update

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -20,12 +21,14 @@ import (
 	"k8s.io/apimachinery/pkg/selection"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/backup"
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
 	"github.com/freehold-dev/freehold/controllers/probe"
 	"github.com/freehold-dev/freehold/controllers/tenant"
@@ -37,6 +40,8 @@ type Options struct {
 	Tenant tenant.Options
 	// Probe are the options of the probe controller. Without an interval there is none, and nothing is proven.
 	Probe probe.Options
+	// Backup are the options of the backup controllers.
+	Backup backup.Options
 	// Clock of all controllers. Default: the system's.
 	Clock clock.PassiveClock
 	// Concurrency is how many Tenants are reconciled at a time. Default: 8.
@@ -65,12 +70,27 @@ func Setup(mgr manager.Manager, options Options) error {
 	if err := reconciler.SetupWithManager(mgr, options.Concurrency); err != nil {
 		return fmt.Errorf("setting up the tenant controller: %w", err)
 	}
+	if err := setupBackup(mgr, recorder, options); err != nil {
+		return err
+	}
 	if options.Probe.Interval <= 0 {
 		return nil
 	}
 	prober := probe.NewReconciler(mgr.GetClient(), mgr.GetAPIReader(), options.Clock, recorder, options.Probe)
 	if err := prober.SetupWithManager(mgr, options.Concurrency); err != nil {
 		return fmt.Errorf("setting up the probe controller: %w", err)
+	}
+	return nil
+}
+
+// setupBackup adds the controllers of backups. A pass over a Tenant may wait for its archiver, hence twice as many.
+func setupBackup(mgr manager.Manager, recorder events.EventRecorder, options Options) error {
+	if err := backup.NewPolicyReconciler(mgr.GetClient(), recorder).SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("setting up the controller of backup policies: %w", err)
+	}
+	reconciler := backup.NewReconciler(mgr.GetClient(), mgr.GetAPIReader(), options.Clock, recorder, options.Backup)
+	if err := reconciler.SetupWithManager(mgr, 2*options.Concurrency); err != nil {
+		return fmt.Errorf("setting up the backup controller: %w", err)
 	}
 	return nil
 }
@@ -101,6 +121,8 @@ func CacheOptions() cache.Options {
 		&v1alpha1.Tenant{}:         {Transform: cache.TransformStripManagedFields()},
 		&v1alpha1.TenantClass{}:    {Transform: cache.TransformStripManagedFields()},
 		&v1alpha1.BackupPolicy{}:   {Transform: cache.TransformStripManagedFields()},
+		&v1alpha1.Backup{}:         {Transform: cache.TransformStripManagedFields()},
+		&v1alpha1.Restore{}:        {Transform: cache.TransformStripManagedFields()},
 		&corev1.PersistentVolume{}: {Transform: cache.TransformStripManagedFields()},
 		&corev1.Namespace{}:        {Transform: stripStrangers},
 		crds:                       {Field: fields.OneTermEqualSelector("metadata.name", tenant.CRDName), Transform: cache.TransformStripManagedFields()},
@@ -109,6 +131,7 @@ func CacheOptions() cache.Options {
 		&rbacv1.RoleBinding{}, &corev1.ResourceQuota{}, &corev1.LimitRange{}, &networkingv1.NetworkPolicy{},
 		&corev1.ServiceAccount{}, &corev1.ConfigMap{}, &corev1.Service{}, &corev1.PersistentVolumeClaim{},
 		&appsv1.StatefulSet{}, &appsv1.Deployment{}, &appsv1.ControllerRevision{}, &policyv1.PodDisruptionBudget{},
+		&batchv1.CronJob{}, &batchv1.Job{},
 	} {
 		byObject[kind] = ofTenants
 	}

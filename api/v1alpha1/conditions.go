@@ -77,6 +77,18 @@ const (
 	ReasonBackupFailed = "BackupFailed"
 	// ReasonUnreachable: the destination does not answer.
 	ReasonUnreachable = "Unreachable"
+	// ReasonRefused: the destination does not accept the credentials.
+	ReasonRefused = "Refused"
+	// ReasonUntrusted: the destination shows a certificate, or a host key, that is not trusted.
+	ReasonUntrusted = "Untrusted"
+	// ReasonWrongKey: what the destination holds cannot be read with the tenant's key.
+	ReasonWrongKey = "WrongKey"
+	// ReasonFull: the destination takes no more.
+	ReasonFull = "Full"
+	// ReasonDamaged: what the destination holds is damaged.
+	ReasonDamaged = "Damaged"
+	// ReasonForeignRepository: what the destination holds in the tenant's place belongs to another database.
+	ReasonForeignRepository = "ForeignRepository"
 	// ReasonArchiveLags: the destination's archive is further behind the database than the policy allows.
 	ReasonArchiveLags = "ArchiveLags"
 	// ReasonNoReport: the database pod does not tell how far its archive is.

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package backup
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/backup/engine"
+	"github.com/freehold-dev/freehold/controllers/internal/conditions"
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
+)
+
+const (
+	// annotationRecorded on a Job says that its result stands in the Tenant's status.
+	annotationRecorded = "freehold.dev/recorded"
+	// annotationBackup on a Job names the Backup that asked for it. Without it the Backup has the Job's name.
+	annotationBackup = "freehold.dev/backup"
+)
+
+// resultSeen is what a Job left behind.
+type resultSeen struct {
+	engine.Result
+	// ended is when the Job ended.
+	ended time.Time
+	// before is what the status said when the Job was read.
+	before v1alpha1.DestinationStatus
+}
+
+// collect reads the results of Jobs that ended, oldest first. Restores are read by their own controller.
+func (r *Reconciler) collect(ctx context.Context, s *scope) error {
+	for _, job := range s.observed.jobs {
+		kind := job.Labels[v1alpha1.LabelBackupJob]
+		if kind != engine.JobBackup && kind != engine.JobVerify || endOf(job).IsZero() || job.Annotations[annotationRecorded] != "" || job.DeletionTimestamp != nil {
+			continue
+		}
+		result, err := r.resultOf(ctx, job)
+		if err != nil {
+			return err
+		}
+		if d := s.destination(job.Labels[v1alpha1.LabelDestination]); d != nil {
+			if err := r.record(ctx, s, d, job, result); err != nil {
+				return err
+			}
+		}
+		s.collected = append(s.collected, job)
+	}
+	return r.pruneBackups(ctx, s)
+}
+
+// record puts a result where it belongs. It may be done again: a killed operator has not marked the Job.
+func (r *Reconciler) record(ctx context.Context, s *scope, d *destination, job *batchv1.Job, result engine.Result) error {
+	seen := &resultSeen{Result: result, ended: endOf(job)}
+	d.status.DeepCopyInto(&seen.before)
+	d.take(result, seen.ended)
+	observeJob(s.name, d.name, job, result)
+	if job.Labels[v1alpha1.LabelBackupJob] == engine.JobVerify {
+		d.proofSeen = seen
+		r.recordProof(s, d, result)
+		return nil
+	}
+	d.backupSeen = seen
+	return r.recordBackup(ctx, s, d, job, result)
+}
+
+// recordProof remembers a verification that proved nothing: the next one comes after a pause.
+func (r *Reconciler) recordProof(s *scope, d *destination, result engine.Result) {
+	if result.Failure == nil {
+		delete(s.memory.unproven, d.name)
+		return
+	}
+	if s.memory.unproven[d.name].IsZero() || s.now.Sub(s.memory.unproven[d.name]) > time.Minute {
+		r.events.Eventf(s.tenant, nil, corev1.EventTypeWarning, v1alpha1.ReasonVerificationFailed, "Verify", "%s",
+			conditions.Shorten(fmt.Sprintf("restoring a backup of %s to prove it failed (%s): %s", d.name, result.Failure.Reason, result.Failure.Message), conditions.MaxNote))
+	}
+	s.memory.unproven[d.name] = s.now
+}
+
+// take puts what a result says into the status. An older result than the one that it speaks of adds nothing.
+func (d *destination) take(result engine.Result, ended time.Time) {
+	if c := result.Catalogue; c != nil && (d.status.LastBackup == nil || !c.NewestFinished.Before(d.status.LastBackup.Time)) {
+		d.status.LastBackup, d.status.RecoverableFrom = timeOf(c.NewestFinished), timeOf(c.RecoverableFrom)
+		d.status.Backups, d.status.FullBackups = count(c.Backups), count(c.Fulls)
+		d.status.RepositorySize = quantity(c.RepositoryBytes)
+	}
+	if found := result.Recovery; result.Job == engine.JobVerify && result.Failure == nil && found != nil {
+		d.status.LastVerified, d.status.VerifiedBackup = timeOf(ended), found.Backup
+		d.status.RecoverySeconds = count(found.Seconds)
+	}
+}
+
+// endOf is when a Job ended; zero if it has not. Its pods have ended then.
+func endOf(job *batchv1.Job) time.Time {
+	for _, c := range job.Status.Conditions {
+		if (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) && c.Status == corev1.ConditionTrue {
+			return c.LastTransitionTime.Time
+		}
+	}
+	return time.Time{}
+}
+
+// resultOf reads what a Job's pod left behind. A pod that left nothing failed in a way that Kubernetes tells.
+func (r *Reconciler) resultOf(ctx context.Context, job *batchv1.Job) (engine.Result, error) {
+	var pods corev1.PodList
+	err := r.api.List(ctx, &pods, client.InNamespace(job.Namespace), client.MatchingLabels{batchv1.JobNameLabel: job.Name})
+	if err != nil {
+		return engine.Result{}, fmt.Errorf("listing the pods of Job %s/%s: %w", job.Namespace, job.Name, err)
+	}
+	pods.Items = slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool { return p.Labels[batchv1.ControllerUidLabel] != string(job.UID) })
+	slices.SortFunc(pods.Items, func(a, b corev1.Pod) int {
+		return cmp.Or(b.CreationTimestamp.Compare(a.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
+	})
+	return judgeResult(job, pods.Items), nil
+}
+
+// judgeResult is the result that the newest of a Job's pods left. A Job that failed has one that says so.
+func judgeResult(job *batchv1.Job, pods []corev1.Pod) engine.Result {
+	result := engine.Result{Job: job.Labels[v1alpha1.LabelBackupJob], Destination: job.Labels[v1alpha1.LabelDestination]}
+	if left := left(pods); left != nil && left.Job == result.Job && left.Destination == result.Destination {
+		result = *left
+		if result.Failure != nil || failedJob(job) == nil {
+			return result
+		}
+	}
+	result.Failure = &engine.Failure{Reason: engine.FailedEngine, Message: withoutResult(job, pods)}
+	return result
+}
+
+func left(pods []corev1.Pod) *engine.Result {
+	for i := range pods {
+		var result engine.Result
+		if ended := endedContainer(&pods[i]); ended != nil && json.Unmarshal([]byte(ended.Message), &result) == nil {
+			return &result
+		}
+	}
+	return nil
+}
+
+func endedContainer(pod *corev1.Pod) *corev1.ContainerStateTerminated {
+	for _, status := range pod.Status.ContainerStatuses {
+		if status.Name == meta.ContainerBackup {
+			return status.State.Terminated
+		}
+	}
+	return nil
+}
+
+func failedJob(job *batchv1.Job) *batchv1.JobCondition {
+	for i, c := range job.Status.Conditions {
+		if c.Type == batchv1.JobFailed && c.Status == corev1.ConditionTrue {
+			return &job.Status.Conditions[i]
+		}
+	}
+	return nil
+}
+
+// withoutResult says what Kubernetes tells of a Job whose pod left no result.
+func withoutResult(job *batchv1.Job, pods []corev1.Pod) string {
+	text := "Job " + job.Name + " ended without a result"
+	if failed := failedJob(job); failed != nil && failed.Reason == batchv1.JobReasonDeadlineExceeded {
+		text = fmt.Sprintf("Job %s was ended since it took longer than %d s", job.Name, *job.Spec.ActiveDeadlineSeconds)
+	}
+	switch {
+	case len(pods) == 0:
+		return text + "; its pod is gone, or was never made: see kubectl events -n " + job.Namespace
+	case pods[0].Status.Reason != "":
+		text += "; its pod: " + pods[0].Status.Reason + " " + pods[0].Status.Message
+	}
+	if ended := endedContainer(&pods[0]); ended != nil {
+		text += fmt.Sprintf("; exit code %d (%s) %s", ended.ExitCode, ended.Reason, conditions.Shorten(ended.Message, 500))
+	} else {
+		text += "; its container never ran: see kubectl describe pod -n " + job.Namespace + " " + pods[0].Name
+	}
+	return conditions.Shorten(text, 1000)
+}
+
+// settle marks what was collected, once the status has it. Verifications are removed with their throw-away volume.
+func (r *Reconciler) settle(ctx context.Context, s *scope) error {
+	for _, job := range s.collected {
+		if job.Labels[v1alpha1.LabelBackupJob] == engine.JobVerify {
+			if err := r.removeJob(ctx, job); err != nil {
+				return err
+			}
+			continue
+		}
+		after := job.DeepCopy()
+		metav1.SetMetaDataAnnotation(&after.ObjectMeta, annotationRecorded, s.now.UTC().Format(time.RFC3339))
+		if err := r.client.Patch(ctx, after, client.MergeFrom(job), client.FieldOwner(meta.FieldOwner)); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("marking Job %s/%s: %w", job.Namespace, job.Name, err)
+		}
+	}
+	return nil
+}
+
+// removeJob deletes exactly the Job that was looked at, with its pods.
+func (r *Reconciler) removeJob(ctx context.Context, job *batchv1.Job) error {
+	err := r.client.Delete(ctx, job, client.Preconditions{UID: &job.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("removing Job %s/%s: %w", job.Namespace, job.Name, err)
+	}
+	return nil
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package backup
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	batchv1ac "k8s.io/client-go/applyconfigurations/batch/v1"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/backup/engine"
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
+)
+
+// The deadlines of Jobs: a stuck one is ended, and blocks no repository for longer.
+const (
+	backupDeadline = 12 * time.Hour
+	verifyDeadline = 12 * time.Hour
+	// RestoreDeadline is generous: a person waits for it, and can delete the Job.
+	restoreDeadline = 48 * time.Hour
+)
+
+// How long an ended Job is kept for people to look at its log. A throw-away volume lives as long as its Job; the operator
+// removes a verification itself once it has read what came of it.
+const (
+	backupKept = 72 * time.Hour
+	verifyKept = 6 * time.Hour
+)
+
+// task is one Job that shall be made.
+type task struct {
+	// kind is one of the engine's Job… constants.
+	kind string
+	// destination that the Job works with, for its label; empty if it works with none.
+	destination string
+	// args of the freehold binary.
+	args []string
+	// secret that is mounted at meta.BackupDir: meta.BackupJobSecret, meta.BackupSecret or meta.BootstrapSecret.
+	secret string
+	// claim that the data lies on, of kinds restore and revert. Verifications have a throw-away volume.
+	claim string
+	// annotations of the Job.
+	annotations map[string]string
+}
+
+// workshop is what all Jobs of an instance have in common. They are made like its database pod: the same image, the same
+// nodes, the same walls to wait for.
+type workshop struct {
+	tenant, namespace, instanceID string
+	// database is the pod template of the instance's database, as it runs.
+	database *corev1.PodTemplateSpec
+	// storage is what the database's claim asks for: a throw-away volume is the same.
+	storage *corev1.PersistentVolumeClaimSpec
+}
+
+// archives reports whether the running revision of a database has an archiver.
+func archives(database *corev1.PodTemplateSpec) bool {
+	return database != nil && slices.ContainsFunc(database.Spec.Containers, func(c corev1.Container) bool { return c.Name == meta.ContainerArchiver })
+}
+
+// labels of a Job, a CronJob and their pods.
+func (w workshop) labels(t task) map[string]string {
+	labels := meta.Labels(w.tenant, w.instanceID, componentOf(t.kind))
+	labels[v1alpha1.LabelBackupJob] = t.kind
+	if t.destination != "" {
+		labels[v1alpha1.LabelDestination] = t.destination
+	}
+	return labels
+}
+
+// componentOf is what a Job's pods count as behind the walls.
+func componentOf(kind string) string {
+	if kind == engine.JobBackup {
+		return meta.ComponentBackup
+	}
+	return meta.ComponentRestore
+}
+
+// job makes a Job that is started at once.
+func (w workshop) job(name string, t task) (*batchv1.Job, error) {
+	spec, err := w.jobSpec(t)
+	if err != nil {
+		return nil, err
+	}
+	kept := verifyKept
+	if t.kind != engine.JobVerify {
+		kept = backupKept
+	}
+	spec.WithTTLSecondsAfterFinished(int32(kept / time.Second))
+	made := batchv1ac.Job(name, w.namespace).WithLabels(w.labels(t)).WithSpec(spec)
+	if len(t.annotations) > 0 {
+		made.WithAnnotations(t.annotations)
+	}
+	return convert[batchv1.Job](made)
+}
+
+// jobSpec is what a Job does. It has one attempt: whether there is another one, and when, is decided from what came of it.
+func (w workshop) jobSpec(t task) (*batchv1ac.JobSpecApplyConfiguration, error) {
+	pod, err := w.pod(t)
+	if err != nil {
+		return nil, err
+	}
+	deadline := map[string]time.Duration{engine.JobBackup: backupDeadline, engine.JobVerify: verifyDeadline}[t.kind]
+	if deadline == 0 {
+		deadline = restoreDeadline
+	}
+	return batchv1ac.JobSpec().
+		WithBackoffLimit(0).
+		WithActiveDeadlineSeconds(int64(deadline / time.Second)).
+		// A pod that is still ending still writes: it is not replaced, and the Job has not ended.
+		WithPodReplacementPolicy(batchv1.Failed).
+		WithTemplate(corev1ac.PodTemplateSpec().WithLabels(w.podLabels(t)).WithSpec(pod)), nil
+}
+
+func (w workshop) podLabels(t task) map[string]string {
+	labels := w.labels(t)
+	labels[v1alpha1.LabelPolicy] = componentOf(t.kind)
+	return labels
+}
+
+func (w workshop) pod(t task) (*corev1ac.PodSpecApplyConfiguration, error) {
+	if w.database == nil {
+		return nil, fmt.Errorf("the database of Tenant %s does not exist yet: its image is not known", w.tenant)
+	}
+	like := w.database.Spec
+	container, err := w.container(t)
+	if err != nil {
+		return nil, err
+	}
+	spec := corev1ac.PodSpec().
+		WithRestartPolicy(corev1.RestartPolicyNever).
+		WithServiceAccountName(meta.DatabaseStatefulSet).
+		WithAutomountServiceAccountToken(false).
+		WithEnableServiceLinks(false).
+		WithTerminationGracePeriodSeconds(60).
+		WithSecurityContext(corev1ac.PodSecurityContext().
+			WithRunAsNonRoot(true).WithRunAsUser(meta.UIDPostgres).WithRunAsGroup(meta.UIDPostgres).WithFSGroup(meta.UIDPostgres).
+			WithFSGroupChangePolicy(corev1.FSGroupChangeOnRootMismatch).
+			WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))).
+		WithContainers(container)
+	if len(like.NodeSelector) > 0 {
+		spec.WithNodeSelector(like.NodeSelector)
+	}
+	for _, toleration := range like.Tolerations {
+		same, err := convert[corev1ac.TolerationApplyConfiguration](toleration)
+		if err != nil {
+			return nil, err
+		}
+		spec.WithTolerations(same)
+	}
+	for _, m := range w.mounts(t) {
+		spec.WithVolumes(m.volume)
+		container.WithVolumeMounts(m.mount())
+	}
+	return spec, w.waitForWalls(spec)
+}
+
+// waitForWalls is the database's own first container: nothing runs before the walls of the new pod stand.
+func (w workshop) waitForWalls(spec *corev1ac.PodSpecApplyConfiguration) error {
+	for _, like := range w.database.Spec.InitContainers {
+		if like.Name != meta.ContainerWalls {
+			continue
+		}
+		same, err := convert[corev1ac.ContainerApplyConfiguration](like)
+		if err != nil {
+			return err
+		}
+		spec.WithInitContainers(same)
+		return nil
+	}
+	return fmt.Errorf("the database of Tenant %s was made before its pods waited for their walls; approve the pending update", w.tenant)
+}
+
+// Limits of a pod that makes base backups: it moves bytes between the database's pgBackRest and the destination.
+var backupLimits = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("500m"), corev1.ResourceMemory: resource.MustParse("512Mi")}
+
+func (w workshop) container(t task) (*corev1ac.ContainerApplyConfiguration, error) {
+	at := slices.IndexFunc(w.database.Spec.Containers, func(c corev1.Container) bool { return c.Name == meta.ContainerDB })
+	if at < 0 {
+		return nil, fmt.Errorf("the database of Tenant %s has no container %s", w.tenant, meta.ContainerDB)
+	}
+	like := w.database.Spec.Containers[at]
+	limits, requests := backupLimits, corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("250m"), corev1.ResourceMemory: resource.MustParse("512Mi")}
+	if t.kind != engine.JobBackup {
+		limits, requests = like.Resources.Limits, like.Resources.Requests // A PostgreSQL server with the same data.
+	}
+	return corev1ac.Container().WithName(meta.ContainerBackup).WithImage(like.Image).WithImagePullPolicy(like.ImagePullPolicy).
+		WithCommand(meta.AgentBinary).WithArgs(t.args...).
+		WithTerminationMessagePolicy(corev1.TerminationMessageFallbackToLogsOnError).
+		WithResources(corev1ac.ResourceRequirements().WithLimits(limits).WithRequests(requests)).
+		WithSecurityContext(corev1ac.SecurityContext().
+			WithAllowPrivilegeEscalation(false).WithReadOnlyRootFilesystem(true).WithRunAsNonRoot(true).
+			WithCapabilities(corev1ac.Capabilities().WithDrop("ALL")).
+			WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))), nil
+}
+
+// convert turns an object into another type with the same JSON.
+func convert[To any](from any) (*To, error) {
+	raw, err := json.Marshal(from)
+	if err != nil {
+		return nil, fmt.Errorf("encoding %T: %w", from, err)
+	}
+	to := new(To)
+	if err := json.Unmarshal(raw, to); err != nil {
+		return nil, fmt.Errorf("turning %T into %T: %w", from, to, err)
+	}
+	return to, nil
+}

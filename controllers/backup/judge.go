@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package backup
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/backup/engine"
+	"github.com/freehold-dev/freehold/controllers/internal/conditions"
+)
+
+// owned are the conditions of this package.
+var owned = []string{v1alpha1.ConditionBackedUp, v1alpha1.ConditionPointInTimeRecoverable, v1alpha1.ConditionRecoverable, v1alpha1.ConditionRetained}
+
+// verdict is what a condition shall say.
+type verdict struct {
+	status  metav1.ConditionStatus
+	reason  string
+	message string
+}
+
+func yes(reason, format string, args ...any) verdict {
+	return verdict{metav1.ConditionTrue, reason, fmt.Sprintf(format, args...)}
+}
+
+func no(reason, format string, args ...any) verdict {
+	return verdict{metav1.ConditionFalse, reason, fmt.Sprintf(format, args...)}
+}
+
+func unknown(reason, format string, args ...any) verdict {
+	return verdict{metav1.ConditionUnknown, reason, fmt.Sprintf(format, args...)}
+}
+
+// facts is all that the conditions of a destination are decided from.
+type facts struct {
+	name   string
+	now    time.Time
+	policy v1alpha1.BackupPolicySpec
+	// shared says that several tenants use the same credentials.
+	shared bool
+	// wrong is why the destination cannot be worked with, and why as a reason.
+	wrong       error
+	wrongReason string
+	// suspended says that the instance is suspended or stopped for a restore, archiver that the running revision has one.
+	suspended bool
+	archiver  bool
+	status    v1alpha1.DestinationStatus
+	// failure is what the last attempt to back up failed with, attempt when; empty if it did not fail.
+	failure string
+	attempt time.Time
+	// archive is the archiver's word; nil if it has none. podNow is the time of the pod's clock now.
+	archive *engine.ArchiveReport
+	podNow  time.Time
+	// silent is since when the archiver does not answer; zero if it does, or was not asked. why says what was met.
+	silent time.Time
+	why    string
+	// until is the last moment that is known to be archived.
+	until time.Time
+	// backupSeen and proofSeen are results that came just now; nil if none did.
+	backupSeen, proofSeen *resultSeen
+}
+
+// judge fills scope.next: what the status shall say.
+func judge(s *scope) {
+	s.next = v1alpha1.TenantStatus{Conditions: ownConditions(s.tenant.Status.Conditions)}
+	if s.observed.policy == nil {
+		s.next.Backups = s.tenant.Status.Backups.DeepCopy()
+		for _, kind := range owned {
+			set(&s.next.Conditions, kind, no(v1alpha1.ReasonPolicyNotFound,
+				"spec.backupPolicyRef names BackupPolicy %s, which does not exist: make it, or name another one; until then the write-ahead log waits on the database's volume unless it was configured before",
+				s.tenant.Spec.BackupPolicyRef.Name), s)
+		}
+		return
+	}
+	s.next.Backups = &v1alpha1.TenantBackups{}
+	parts := map[string][]part{}
+	for _, d := range s.destinations {
+		f := s.factsOf(d)
+		s.memory.until[d.name] = f.until
+		if d.status.LastBackup != nil { // The log alone restores nothing.
+			d.status.RecoverableUntil = timeOf(f.until)
+		}
+		for kind, v := range f.verdicts() {
+			set(&d.status.Conditions, kind, v, s)
+			parts[kind] = append(parts[kind], part{d.name, v})
+		}
+		s.next.Backups.Destinations = append(s.next.Backups.Destinations, d.status)
+	}
+	for _, kind := range owned {
+		set(&s.next.Conditions, kind, worst(parts[kind]), s)
+	}
+	widest(s.next.Backups)
+}
+
+// verdicts are the conditions of a destination.
+func (f facts) verdicts() map[string]verdict {
+	return map[string]verdict{
+		v1alpha1.ConditionBackedUp:               f.backedUp(),
+		v1alpha1.ConditionPointInTimeRecoverable: f.pointInTime(),
+		v1alpha1.ConditionRecoverable:            f.recoverable(),
+		v1alpha1.ConditionRetained:               f.retained(),
+	}
+}
+
+func set(into *[]metav1.Condition, kind string, v verdict, s *scope) {
+	conditions.Set(into, metav1.Condition{Type: kind, Status: v.status, Reason: v.reason, Message: v.message, ObservedGeneration: s.tenant.Generation}, s.now)
+}
+
+func ownConditions(all []metav1.Condition) []metav1.Condition {
+	var out []metav1.Condition
+	for _, kind := range owned {
+		if c := apimeta.FindStatusCondition(all, kind); c != nil {
+			out = append(out, *c)
+		}
+	}
+	return out
+}
+
+// factsOf gathers what is known of a destination.
+func (s *scope) factsOf(d *destination) facts {
+	f := facts{
+		name: d.name, now: s.now, policy: s.observed.policy.Spec, shared: d.spec.Credentials.AllowShared,
+		wrong: d.wrong, wrongReason: wrongReason(d.wrong),
+		suspended: s.tenant.Spec.Suspended || s.stoppedFor() != "",
+		archiver:  s.observed.database == nil || archives(&s.observed.database.Spec.Template),
+		status:    d.status, silent: s.memory.silent, why: s.memory.why, archive: s.report.of(d), until: s.until(d), backupSeen: d.backupSeen, proofSeen: d.proofSeen,
+	}
+	if s.report != nil {
+		f.podNow = s.report.At.Add(s.now.Sub(s.report.received))
+	}
+	if d.newest != nil {
+		if c := apimeta.FindStatusCondition(d.newest.Status.Conditions, v1alpha1.ConditionComplete); c.Reason == v1alpha1.ReasonFailed {
+			f.failure, f.attempt = c.Message, c.LastTransitionTime.Time
+		}
+	}
+	return f
+}
+
+// until is the latest moment that a destination is known to hold.
+func (s *scope) until(d *destination) time.Time {
+	until := timeIn(d.status.RecoverableUntil)
+	known := []time.Time{timeIn(d.status.LastBackup), s.memory.until[d.name]}
+	if a := s.report.of(d); a != nil {
+		known = append(known, a.Until)
+	}
+	for _, t := range known {
+		if t.After(until) {
+			until = t
+		}
+	}
+	return until
+}
+
+// part is what one destination contributes to the whole.
+type part struct {
+	destination string
+	verdict     verdict
+}
+
+// worst is what a condition says of all destinations: as good as its worst part, naming each that is not as it should be.
+func worst(parts []part) verdict {
+	rank := map[metav1.ConditionStatus]int{metav1.ConditionTrue: 0, metav1.ConditionUnknown: 1, metav1.ConditionFalse: 2}
+	whole := verdict{status: metav1.ConditionTrue}
+	var troubled, well []string
+	for _, p := range parts {
+		if p.verdict.status == metav1.ConditionTrue {
+			well = append(well, p.destination+": "+p.verdict.message)
+		} else {
+			troubled = append(troubled, p.destination+": "+p.verdict.message)
+		}
+		worse := rank[p.verdict.status] > rank[whole.status]
+		// Among those that are well, what is not simply fresh is what people should know.
+		noted := p.verdict.status == whole.status && (whole.reason == "" || whole.reason == v1alpha1.ReasonFresh)
+		if worse || noted {
+			whole.status, whole.reason = p.verdict.status, p.verdict.reason
+		}
+	}
+	whole.message = strings.Join(append(troubled, well...), "; ")
+	return whole
+}
+
+// widest fills what can be restored from some destination.
+func widest(b *v1alpha1.TenantBackups) {
+	for _, d := range b.Destinations {
+		if from := d.RecoverableFrom; from != nil && (b.RecoverableFrom == nil || from.Before(b.RecoverableFrom)) {
+			b.RecoverableFrom = ptr.To(*from)
+		}
+		if until := d.RecoverableUntil; until != nil && (b.RecoverableUntil == nil || b.RecoverableUntil.Before(until)) {
+			b.RecoverableUntil = ptr.To(*until)
+		}
+	}
+}
+
+func timeIn(t *metav1.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.Time
+}

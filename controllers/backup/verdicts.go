@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package backup
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/backup/engine"
+)
+
+const (
+	// answerCounts is for how long a destination's answer counts: it is asked every engine.AskSeconds, and the archiver
+	// once a minute.
+	answerCounts = 2*engine.AskSeconds*time.Second + askInterval + 30*time.Second
+	// archiverStarts is how long an archiver that has just started may take to learn how far the archive is.
+	archiverStarts = 10 * time.Minute
+	// catalogueSlack is how much longer than a base backup may be old a catalogue counts that was read with it.
+	catalogueSlack = 24 * time.Hour
+	// overdueDays is how many days beyond its time an expired backup may be there: it goes with the next daily run.
+	overdueDays = 2
+	// mostRemoved is how many removed backups a result names.
+	mostRemoved = 20
+	// missingCounts is for how long it is said that backups are missing, so that a person sees it.
+	missingCounts = 7 * 24 * time.Hour
+)
+
+// wrongReason is the reason of what is wrong with keys or credentials.
+func wrongReason(err error) string {
+	var lost *keysLostError
+	if errors.As(err, &lost) {
+		return v1alpha1.ReasonKeysLost
+	}
+	return v1alpha1.ReasonCredentialsMissing
+}
+
+// unable is why nothing can be said but that it cannot work; ok is false if it can.
+func (f facts) unable() (v verdict, ok bool) {
+	switch {
+	case f.wrong != nil:
+		return no(f.wrongReason, "%s", f.wrong), true
+	case !f.archiver && f.status.LastBackup == nil:
+		return no(v1alpha1.ReasonUpdateRequired, "the running revision was made before backups; approve the pending update (condition UpdatePending)"), true
+	}
+	return verdict{}, false
+}
+
+// backedUp: the destination holds a base backup that is not too old.
+func (f facts) backedUp() verdict {
+	if v, unable := f.unable(); unable {
+		return v
+	}
+	last, limit := timeIn(f.status.LastBackup), time.Duration(f.policy.Limits.BackupAgeHours)*time.Hour
+	failed := ""
+	if f.failure != "" && f.attempt.After(last) {
+		failed = fmt.Sprintf("; the attempt of %s failed: %s", moment(f.attempt), f.failure)
+	}
+	switch {
+	case last.IsZero():
+		return f.neverBackedUp(failed)
+	case f.suspended:
+		return yes(v1alpha1.ReasonSuspendedBackups, "the instance does not run; its last base backup is of %s", moment(last))
+	case f.now.Sub(last) <= limit:
+		return f.fresh(last, failed)
+	case failed != "":
+		return no(v1alpha1.ReasonBackupFailed, "the newest base backup is of %s, older than %s%s; it is tried again", moment(last), hours(limit), failed)
+	}
+	return no(v1alpha1.ReasonBackupOverdue, "the newest base backup is of %s, older than %s; see the Jobs and Backups in the tenant's namespace", moment(last), hours(limit))
+}
+
+func (f facts) neverBackedUp(failed string) verdict {
+	switch {
+	case failed != "":
+		return no(v1alpha1.ReasonBackupFailed, "there is no base backup%s; it is tried again", failed)
+	case f.suspended:
+		return no(v1alpha1.ReasonSuspendedBackups, "there is no base backup, and none can be made while the instance does not run")
+	}
+	return f.awaiting()
+}
+
+// awaiting is said until the first base backup has been made.
+func (facts) awaiting() verdict {
+	return no(v1alpha1.ReasonAwaitingFirst, "the first base backup has not been made yet")
+}
+
+func (f facts) fresh(last time.Time, failed string) verdict {
+	if f.shared {
+		return yes(v1alpha1.ReasonSharedCredentials, "the newest base backup is of %s; its credentials are shared with other tenants: who breaks into one tenant's database pod reaches the backups of all, encrypted under their own keys%s", moment(last), failed)
+	}
+	return yes(v1alpha1.ReasonFresh, "the newest base backup is of %s%s", moment(last), failed)
+}
+
+// pointInTime: the destination holds the write-ahead log until shortly before now.
+func (f facts) pointInTime() verdict {
+	if v, unable := f.unable(); unable {
+		return v
+	}
+	switch {
+	case f.suspended && f.status.LastBackup != nil:
+		return yes(v1alpha1.ReasonSuspendedBackups, "the instance does not run; nothing is written that had to be archived")
+	case f.archive == nil:
+		return f.unreported()
+	}
+	return f.archived()
+}
+
+// unreported is what can be said without a report on the destination.
+func (f facts) unreported() verdict {
+	switch said := apimeta.FindStatusCondition(f.status.Conditions, v1alpha1.ConditionPointInTimeRecoverable); {
+	case !f.silent.IsZero():
+		return unknown(v1alpha1.ReasonNoReport, "the database pod does not tell how far its archive is, since %s: %s", moment(f.silent), f.why)
+	case f.status.LastBackup == nil:
+		return f.awaiting()
+	case said != nil && said.Reason != v1alpha1.ReasonAwaitingFirst:
+		return verdict{said.Status, said.Reason, said.Message} // It was asked not long ago, or will be.
+	}
+	return unknown(v1alpha1.ReasonNoReport, "the database pod has not told yet how far its archive is")
+}
+
+// archived is what a report says of the destination.
+func (f facts) archived() verdict {
+	a, limit := f.archive, time.Duration(f.policy.Limits.LagSeconds)*time.Second
+	if a.Until.IsZero() {
+		limit += archiverStarts
+	}
+	switch late := f.lag() > limit; {
+	case late && a.Failure != nil:
+		return no(reasonOf(a.Failure), "the archive stands at %s; since %s the destination does not take more: %s", stand(f.until), moment(a.Since), a.Failure.Message)
+	case f.status.LastBackup == nil:
+		return f.awaiting()
+	case late:
+		return no(v1alpha1.ReasonArchiveLags, "the archive stands at %s, more than %s behind the database; see the logs of the database pod", stand(f.until), limit)
+	}
+	return yes(v1alpha1.ReasonFresh, "every moment until shortly before now is archived")
+}
+
+// lag is how far the archive is behind: by the destination's last answer, as long as that counts.
+func (f facts) lag() time.Duration {
+	if a := f.archive; a.Failure == nil && f.podNow.Sub(a.AnsweredAt) <= answerCounts {
+		return a.AnsweredAt.Sub(f.until)
+	}
+	return f.podNow.Sub(f.until)
+}
+
+// reasons of a condition for what is wrong with a destination.
+var reasons = map[string]string{
+	engine.FailedUnreachable: v1alpha1.ReasonUnreachable,
+	engine.FailedRefused:     v1alpha1.ReasonRefused,
+	engine.FailedCertificate: v1alpha1.ReasonUntrusted,
+	engine.FailedKey:         v1alpha1.ReasonWrongKey,
+	engine.FailedFull:        v1alpha1.ReasonFull,
+	engine.FailedDamaged:     v1alpha1.ReasonDamaged,
+	engine.FailedForeign:     v1alpha1.ReasonForeignRepository,
+}
+
+func reasonOf(f *engine.Failure) string {
+	return cmp.Or(reasons[f.Reason], v1alpha1.ReasonArchiveLags)
+}
+
+// inconclusive are failures that say nothing about the backup that should have been restored.
+var inconclusive = []string{engine.FailedUnreachable, engine.FailedRefused, engine.FailedCertificate, engine.FailedFull}
+
+// recoverable: a backup of the destination was restored and found good, and its keys are not only here.
+func (f facts) recoverable() verdict {
+	if v, unable := f.unable(); unable {
+		return v
+	}
+	if v, bad := f.refuted(); bad {
+		return v
+	}
+	tried := ""
+	if found := f.proofSeen; found != nil && found.Failure != nil {
+		tried = fmt.Sprintf("; the attempt of %s proved nothing: %s", moment(found.ended), found.Failure.Message)
+	}
+	verified := timeIn(f.status.LastVerified)
+	switch {
+	case f.status.LastBackup == nil:
+		return f.awaiting()
+	case verified.IsZero():
+		return no(v1alpha1.ReasonAwaitingFirst, "no backup has been restored to prove it yet%s", tried)
+	case f.now.Sub(verified) > days(f.policy.Verification.MaximumAgeDays):
+		return unknown(v1alpha1.ReasonStale, "a backup was last restored and found good on %s, more than %d days ago; the next verification is due%s",
+			moment(verified), f.policy.Verification.MaximumAgeDays, tried)
+	case len(f.policy.KeyEscrow.Recipients) == 0:
+		return no(v1alpha1.ReasonEscrowNotExternal, "backup %s was restored and found good on %s, but its key is only in this cluster, and would be lost with it; name public keys of age in keyEscrow.recipients of the policy",
+			f.status.VerifiedBackup, moment(verified))
+	}
+	return yes(v1alpha1.ReasonFresh, "backup %s was restored and found good on %s%s", f.status.VerifiedBackup, moment(verified), tried)
+}
+
+// refuted is what is said since a restored backup was not good, until one is.
+func (f facts) refuted() (v verdict, ok bool) {
+	found := f.proofSeen
+	if found != nil && found.Failure != nil && !slices.Contains(inconclusive, found.Failure.Reason) {
+		return no(v1alpha1.ReasonVerificationFailed, "%s", f.unprovenText(found)), true
+	}
+	said := apimeta.FindStatusCondition(f.status.Conditions, v1alpha1.ConditionRecoverable)
+	if said != nil && said.Reason == v1alpha1.ReasonVerificationFailed && (found == nil || found.Failure != nil) {
+		return verdict{said.Status, said.Reason, said.Message}, true
+	}
+	return verdict{}, false
+}
+
+func (f facts) unprovenText(found *resultSeen) string {
+	backup := "a backup"
+	if found.Recovery != nil && found.Recovery.Backup != "" {
+		backup = "backup " + found.Recovery.Backup
+	}
+	text := fmt.Sprintf("%s of destination %s was restored on %s and is not good (%s): %s; nothing older is removed; make a full backup (kind Backup, type Full) and find out what happened to the destination",
+		backup, f.name, moment(found.ended), found.Failure.Reason, found.Failure.Message)
+	if last := timeIn(f.status.LastVerified); !last.IsZero() {
+		text += fmt.Sprintf("; backup %s was good on %s", f.status.VerifiedBackup, moment(last))
+	}
+	return text
+}
+
+// retained: the destination holds what it should, and nothing that should be gone. A backup's result tells; between two of
+// them the last word stands.
+func (f facts) retained() verdict {
+	if v, unable := f.unable(); unable {
+		return v
+	}
+	last := timeIn(f.status.LastBackup)
+	switch said := f.saidOfCatalogue(); {
+	case last.IsZero():
+		return f.awaiting()
+	case f.backupSeen != nil && f.backupSeen.Catalogue != nil:
+		v := f.catalogued(*f.backupSeen.Catalogue)
+		if said != nil && said.Reason == v1alpha1.ReasonBackupsMissing && v.reason == v1alpha1.ReasonFresh && f.now.Sub(said.LastTransitionTime.Time) < missingCounts {
+			return verdict{said.Status, said.Reason, said.Message}
+		}
+		return v
+	case f.suspended:
+		return yes(v1alpha1.ReasonSuspendedBackups, "the instance does not run; what was stored until %s is kept", moment(last))
+	case f.now.Sub(last) > time.Duration(f.policy.Limits.BackupAgeHours)*time.Hour+catalogueSlack:
+		return unknown(v1alpha1.ReasonStale, "what the destination holds was last read on %s", moment(last))
+	case said != nil:
+		return verdict{said.Status, said.Reason, said.Message}
+	}
+	return yes(v1alpha1.ReasonFresh, "the destination held backups on %s", moment(last))
+}
+
+// saidOfCatalogue is what was said of the destination when its catalogue was last read; nil if that is not known.
+func (f facts) saidOfCatalogue() *metav1.Condition {
+	said := apimeta.FindStatusCondition(f.status.Conditions, v1alpha1.ConditionRetained)
+	if said != nil && slices.Contains([]string{v1alpha1.ReasonFresh, v1alpha1.ReasonExpiryFailed, v1alpha1.ReasonExpiryHeld, v1alpha1.ReasonBackupsMissing}, said.Reason) {
+		return said
+	}
+	return nil
+}
+
+// catalogued judges what a destination holds after a backup.
+func (f facts) catalogued(c engine.Catalogue) verdict {
+	e := f.backupSeen.Expiry
+	keep := f.policy.Retention.BackupDays
+	switch missing := f.missing(c); {
+	case e != nil && e.Failure != nil:
+		return no(v1alpha1.ReasonExpiryFailed, "expired backups could not be removed on %s: %s", moment(f.backupSeen.ended), e.Failure.Message)
+	case missing > 0:
+		return no(v1alpha1.ReasonBackupsMissing, "on %s the destination held %d backups fewer than it should: somebody else removed them, or they are damaged; look at its access log", moment(f.backupSeen.ended), missing)
+	case e != nil && e.Held:
+		return no(v1alpha1.ReasonExpiryHeld, "backups that have expired are kept, since no newer full one was restored and found good; see Recoverable")
+	case !c.OldestStarted.IsZero() && (e == nil || !e.HeldForWindow) && f.now.Sub(c.OldestStarted) > days(keep+overdueDays):
+		return no(v1alpha1.ReasonExpiryFailed, "backup %s is of %s, and should have been destroyed after %d days", c.Oldest, moment(c.OldestStarted), keep)
+	}
+	return yes(v1alpha1.ReasonFresh, "the destination holds %d base backups, the oldest of %s", c.Backups, moment(c.OldestStarted))
+}
+
+// missing is how many backups are gone that nobody of us removed. A result that is read again finds none.
+func (f facts) missing(c engine.Catalogue) int {
+	had := f.backupSeen.before
+	if had.Backups == nil || f.backupSeen.Backup == nil || !c.NewestFinished.After(timeIn(had.LastBackup)) {
+		return 0
+	}
+	removed := 0
+	if f.backupSeen.Expiry != nil {
+		if removed = len(f.backupSeen.Expiry.Removed); removed >= mostRemoved {
+			return 0 // There may be more than are named.
+		}
+	}
+	return int(*had.Backups) + 1 - removed - c.Backups
+}
+
+func hours(d time.Duration) string { return fmt.Sprintf("%d hours", int(d/time.Hour)) }
+
+// stand is until when an archive reaches, in words.
+func stand(until time.Time) string {
+	if until.IsZero() {
+		return "no moment yet"
+	}
+	return moment(until)
+}

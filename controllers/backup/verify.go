@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package backup
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/backup/engine"
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
+)
+
+// proofWish is the verification that is due, if the fleet has room for it; nil if none.
+func (r *Reconciler) proofWish(ctx context.Context, s *scope) (*wish, error) {
+	if s.stoppedFor() != "" || !archives(&s.observed.database.Spec.Template) || s.verifies() {
+		return nil, nil
+	}
+	policy := s.observed.policy.Spec.Verification
+	name, due := nextProof(s.proofs(), policy, s.instanceID, s.now)
+	if name == "" {
+		return nil, nil
+	}
+	if due.After(s.now) {
+		s.comeBack(due.Sub(s.now))
+		return nil, nil
+	}
+	if room, err := r.roomToVerify(ctx, s); err != nil || !room {
+		s.comeBack(time.Minute)
+		return nil, err
+	}
+	t, err := r.proofTask(s, s.destination(name))
+	return &wish{name: jobName(engine.JobVerify, name, occasion(timeIn(s.destination(name).status.LastVerified))), task: t}, err
+}
+
+// proofTask is a verification of a destination, to some minute of what it holds.
+func (r *Reconciler) proofTask(s *scope, d *destination) (task, error) {
+	history, err := parseLineage(s.observed.namespace.Annotations)
+	if err != nil {
+		return task{}, err
+	}
+	options := engine.VerifyOptions{
+		Destination: d.name, Target: target(timeIn(d.status.RecoverableFrom), s.until(d), r.options.Random),
+		Assertions: s.observed.policy.Spec.Verification.Assertions, Database: s.observed.databaseName,
+	}
+	options.Timeline = history.at(options.Target)
+	if s.report != nil {
+		options.SystemIdentifier = s.report.SystemIdentifier
+	}
+	args, err := options.Args()
+	return task{kind: engine.JobVerify, destination: d.name, secret: meta.BackupSecret, args: args}, err
+}
+
+// proofs are the destinations that can be verified.
+func (s *scope) proofs() []proof {
+	var all []proof
+	for _, d := range s.destinations {
+		if d.wrong == nil {
+			all = append(all, proof{name: d.name, full: ptr.Deref(d.status.FullBackups, 0) > 0, verified: timeIn(d.status.LastVerified), unproven: s.unproven(d)})
+		}
+	}
+	return all
+}
+
+// unproven is when a verification last proved nothing. After a restart of the operator the condition tells.
+func (s *scope) unproven(d *destination) time.Time {
+	at := s.memory.unproven[d.name]
+	c := apimeta.FindStatusCondition(d.status.Conditions, v1alpha1.ConditionRecoverable)
+	if at.IsZero() && c != nil && c.Reason == v1alpha1.ReasonVerificationFailed {
+		at = c.LastTransitionTime.Time
+		if !at.After(timeIn(d.status.LastVerified)) {
+			at = timeIn(d.status.LastVerified).Add(time.Second)
+		}
+	}
+	return at
+}
+
+// verifies reports whether a verification of this Tenant is under way: one at a time fits into its quota.
+func (s *scope) verifies() bool {
+	for _, job := range s.observed.jobs {
+		if job.Labels[v1alpha1.LabelBackupJob] == engine.JobVerify {
+			return true // Also one that has ended: it is removed with its volume first.
+		}
+	}
+	return false
+}
+
+// roomToVerify counts the verifications of the whole fleet, and keeps a place for this Tenant's.
+func (r *Reconciler) roomToVerify(ctx context.Context, s *scope) (bool, error) {
+	var jobs batchv1.JobList
+	err := r.client.List(ctx, &jobs, client.MatchingLabels{v1alpha1.LabelBackupJob: engine.JobVerify}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return false, fmt.Errorf("counting the verifications under way: %w", err)
+	}
+	active := map[string]bool{}
+	for i := range jobs.Items {
+		if endOf(&jobs.Items[i]).IsZero() {
+			active[jobs.Items[i].Labels[v1alpha1.LabelTenant]] = true
+		}
+	}
+	return r.known.reserve(s.name, active, r.options.Verifications, s.now), nil
+}

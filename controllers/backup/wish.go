@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package backup
+
+import (
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/backup/engine"
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
+)
+
+// wish is the backup that a destination needs now; nil if none.
+func (r *Reconciler) wish(s *scope, d *destination) (*wish, error) {
+	if !s.able(d) {
+		return nil, nil
+	}
+	if asked := s.asked(d.name); len(asked) > 0 {
+		b := asked[0]
+		made, err := r.backupTask(s, d, b.Spec.Type)
+		made.annotations = map[string]string{annotationBackup: b.Name}
+		return &wish{name: jobName(engine.JobBackup, d.name, string(b.UID)), task: made, backup: b}, err
+	}
+	stands := d.standing()
+	if due := stands.nextBackup(s.now); due.After(s.now) {
+		s.comeBack(due.Sub(s.now))
+		return nil, nil
+	}
+	made, err := r.backupTask(s, d, "")
+	return &wish{name: jobName(engine.JobBackup, d.name, occasion(stands.backup), occasion(stands.attempt)), task: made}, err
+}
+
+// able reports whether a base backup can be made now.
+func (s *scope) able(d *destination) bool {
+	return s.held() == "" && d.wrong == nil && apimeta.IsStatusConditionTrue(s.tenant.Status.Conditions, v1alpha1.ConditionAvailable)
+}
+
+func (d *destination) standing() standing {
+	out := standing{failures: d.failures}
+	if d.status.LastBackup != nil {
+		out.backup = d.status.LastBackup.Time
+	}
+	if d.newest != nil {
+		out.attempt = decidedAt(d.newest)
+	}
+	return out
+}
+
+// backupTask is a base backup, of the type that is asked for or that its day has.
+func (r *Reconciler) backupTask(s *scope, d *destination, kind v1alpha1.BackupType) (task, error) {
+	policy := s.observed.policy.Spec
+	_, shift, err := cronSchedule(policy.Schedule, s.instanceID)
+	options := engine.BackupOptions{
+		Destination: d.name, Plan: plan(policy.Schedule, shift), Type: kind, Verified: d.status.VerifiedBackup,
+		BackupDays: policy.Retention.BackupDays, PointInTimeDays: policy.Retention.PointInTimeDays,
+	}
+	return task{kind: engine.JobBackup, destination: d.name, secret: meta.BackupJobSecret, args: options.Args()}, err
+}
