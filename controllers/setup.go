@@ -92,6 +92,14 @@ func setupBackup(mgr manager.Manager, recorder events.EventRecorder, options Opt
 	if err := reconciler.SetupWithManager(mgr, 2*options.Concurrency); err != nil {
 		return fmt.Errorf("setting up the backup controller: %w", err)
 	}
+	restorer := backup.NewRestoreReconciler(mgr.GetClient(), mgr.GetAPIReader(), options.Clock, recorder, backup.AskNow(mgr.GetAPIReader(), options.Backup))
+	if err := restorer.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("setting up the controller of restores: %w", err)
+	}
+	filler := backup.NewBootstrapReconciler(mgr.GetClient(), mgr.GetAPIReader(), options.Clock, recorder, options.Backup)
+	if err := filler.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("setting up the controller that fills new instances: %w", err)
+	}
 	return nil
 }
 

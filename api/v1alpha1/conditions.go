@@ -47,6 +47,10 @@ const (
 	ConditionRetained = "Retained"
 )
 
+// ConditionRestored of a Tenant with bootstrap.restore is True once the new instance was filled from the backups of the
+// other one; absent otherwise.
+const ConditionRestored = "Restored"
+
 // Condition types of a Backup and of a Restore.
 const (
 	// ConditionComplete is True once a backup or a restore has been made, False while it is under way or if it failed.
@@ -117,6 +121,8 @@ const (
 	ReasonWaiting = "Waiting"
 	// ReasonFailed: it failed; nothing was changed.
 	ReasonFailed = "Failed"
+	// ReasonKeysMissing: the keys of the backups that shall be restored are not in this cluster.
+	ReasonKeysMissing = "KeysMissing"
 	// ReasonTargetOutsideWindow: the target is not in what the destinations hold.
 	ReasonTargetOutsideWindow = "TargetOutsideWindow"
 	// ReasonAwaitingDecision: both volumes are kept until spec.decision says which one stays.
@@ -241,6 +247,9 @@ const (
 	// AnnotationEncryptionAttestedBy on a StorageClass says who attests that its volumes are encrypted at rest, for
 	// example a person and a date. Freehold repeats it in the condition EncryptedAtRest.
 	AnnotationEncryptionAttestedBy = "freehold.dev/encryption-attested-by"
+	// AnnotationProveBackupsSince on a Tenant is a time in RFC 3339: backups of destinations that were not put to the
+	// proof since then are, without waiting for their turn.
+	AnnotationProveBackupsSince = "freehold.dev/prove-backups-since"
 	// LabelProbe marks the short-lived pods that send the packets of a proof.
 	LabelProbe = "freehold.dev/probe"
 	// LabelDestination names the destination on the Jobs, pods and Backups that are about it.
@@ -249,6 +258,8 @@ const (
 	LabelBackupJob = "freehold.dev/backup-job"
 	// FinalizerPolicyInUse keeps a BackupPolicy while a Tenant names it.
 	FinalizerPolicyInUse = "freehold.dev/policy-in-use"
+	// FinalizerRestoreUnderway keeps a Restore while the instance is stopped for it.
+	FinalizerRestoreUnderway = "freehold.dev/restore-underway"
 	// FinalizerClassInUse keeps a TenantClass while a Tenant names it.
 	FinalizerClassInUse = "freehold.dev/class-in-use"
 )

@@ -44,7 +44,7 @@ func (r *Reconciler) collect(ctx context.Context, s *scope) error {
 		if kind != engine.JobBackup && kind != engine.JobVerify || endOf(job).IsZero() || job.Annotations[annotationRecorded] != "" || job.DeletionTimestamp != nil {
 			continue
 		}
-		result, err := r.resultOf(ctx, job)
+		result, err := resultOf(ctx, r.api, job)
 		if err != nil {
 			return err
 		}
@@ -110,9 +110,9 @@ func endOf(job *batchv1.Job) time.Time {
 }
 
 // resultOf reads what a Job's pod left behind. A pod that left nothing failed in a way that Kubernetes tells.
-func (r *Reconciler) resultOf(ctx context.Context, job *batchv1.Job) (engine.Result, error) {
+func resultOf(ctx context.Context, api client.Reader, job *batchv1.Job) (engine.Result, error) {
 	var pods corev1.PodList
-	err := r.api.List(ctx, &pods, client.InNamespace(job.Namespace), client.MatchingLabels{batchv1.JobNameLabel: job.Name})
+	err := api.List(ctx, &pods, client.InNamespace(job.Namespace), client.MatchingLabels{batchv1.JobNameLabel: job.Name})
 	if err != nil {
 		return engine.Result{}, fmt.Errorf("listing the pods of Job %s/%s: %w", job.Namespace, job.Name, err)
 	}

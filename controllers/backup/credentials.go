@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 )
@@ -33,27 +34,27 @@ func (r *Reconciler) loadCredentials(ctx context.Context, s *scope, d *destinati
 		c.manage = secretName(of.ManageSecretName, s.name)
 	}
 	var err error
-	if c.archiveData, err = r.secretData(ctx, c.archive); err != nil {
+	if c.archiveData, err = secretData(ctx, r.api, r.options.OperatorNamespace, c.archive); err != nil {
 		return c, err
 	}
 	if c.manage == c.archive {
 		c.manageData = c.archiveData
 		return c, nil
 	}
-	c.manageData, err = r.secretData(ctx, c.manage)
+	c.manageData, err = secretData(ctx, r.api, r.options.OperatorNamespace, c.manage)
 	return c, err
 }
 
 // secretData is what a Secret in the operator's namespace holds; nil if there is none. The operator's own Secrets are
 // nobody's credentials.
-func (r *Reconciler) secretData(ctx context.Context, name string) (map[string][]byte, error) {
+func secretData(ctx context.Context, api client.Reader, namespace, name string) (map[string][]byte, error) {
 	secret := &corev1.Secret{}
-	err := r.api.Get(ctx, types.NamespacedName{Namespace: r.options.OperatorNamespace, Name: name}, secret)
+	err := api.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, secret)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading Secret %s/%s: %w", r.options.OperatorNamespace, name, err)
+		return nil, fmt.Errorf("reading Secret %s/%s: %w", namespace, name, err)
 	}
 	if secret.Labels[v1alpha1.LabelInstance] != "" {
 		return nil, nil // An instance's keys, of which a policy must not give another tenant anything.

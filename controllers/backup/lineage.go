@@ -66,3 +66,12 @@ func (l lineage) at(moment time.Time) string {
 	}
 	return found
 }
+
+// highest is the highest timeline that the customer ever had; 0 if none is known.
+func (l lineage) highest() int {
+	highest := 0
+	for _, t := range l {
+		highest = max(highest, t.Number)
+	}
+	return highest
+}

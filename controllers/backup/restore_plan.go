@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
@@ -151,17 +152,28 @@ const (
 	jobFailed
 )
 
+// stateOf tells how far a Job is.
+func stateOf(job *batchv1.Job) jobState {
+	switch {
+	case endOf(job).IsZero():
+		return jobActive
+	case failedJob(job) != nil:
+		return jobFailed
+	}
+	return jobSucceeded
+}
+
 // next is the step that follows from what is seen. An operator that was killed anywhere sees the same and goes on.
 func (s restoreSight) next() restoreStep {
 	switch {
-	case s.holder == "":
-		return stepChoose
-	case s.holder != s.name:
-		return stepWaitForOther
 	case s.job == jobSucceeded:
 		return stepSwitch
 	case s.job == jobFailed:
 		return stepGiveUp
+	case s.holder == "":
+		return stepChoose
+	case s.holder != s.name:
+		return stepWaitForOther
 	case s.job == jobAbsent && !s.quiet:
 		return stepAwaitStop
 	default:

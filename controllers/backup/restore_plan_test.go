@@ -65,14 +65,15 @@ func TestARestoreGoesOnFromWhatIsSeen(t *testing.T) {
 		sight restoreSight
 		want  restoreStep
 	}{
-		"nothing happened yet":               {restoreSight{name: "r"}, stepChoose},
-		"another restore has the database":   {restoreSight{name: "r", holder: "other", quiet: true}, stepWaitForOther},
-		"pods are still there":               {restoreSight{name: "r", holder: "r"}, stepAwaitStop},
-		"all is quiet":                       {restoreSight{name: "r", holder: "r", quiet: true}, stepRun},
-		"its own Job is no reason to wait":   {restoreSight{name: "r", holder: "r", job: jobActive}, stepRun},
-		"the Job succeeded":                  {restoreSight{name: "r", holder: "r", quiet: true, job: jobSucceeded}, stepSwitch},
-		"the Job failed":                     {restoreSight{name: "r", holder: "r", quiet: true, job: jobFailed}, stepGiveUp},
-		"a Job of before the stop is no Job": {restoreSight{name: "r", quiet: true, job: jobSucceeded}, stepChoose},
+		"nothing happened yet":                   {restoreSight{name: "r"}, stepChoose},
+		"another restore has the database":       {restoreSight{name: "r", holder: "other", quiet: true}, stepWaitForOther},
+		"pods are still there":                   {restoreSight{name: "r", holder: "r"}, stepAwaitStop},
+		"all is quiet":                           {restoreSight{name: "r", holder: "r", quiet: true}, stepRun},
+		"its own Job is no reason to wait":       {restoreSight{name: "r", holder: "r", job: jobActive}, stepRun},
+		"the Job succeeded":                      {restoreSight{name: "r", holder: "r", quiet: true, job: jobSucceeded}, stepSwitch},
+		"the Job failed":                         {restoreSight{name: "r", holder: "r", quiet: true, job: jobFailed}, stepGiveUp},
+		"killed after the instance was released": {restoreSight{name: "r", job: jobSucceeded}, stepSwitch},
+		"killed after it was given up":           {restoreSight{name: "r", job: jobFailed}, stepGiveUp},
 	} {
 		if got := c.sight.next(); got != c.want {
 			t.Errorf("%s: next is %q, want %q", name, got, c.want)

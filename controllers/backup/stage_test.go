@@ -376,4 +376,3 @@ func argument(job *batchv1.Job, name string) string {
 	}
 	return ""
 }
-

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package backup
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/backup/engine"
+	"github.com/freehold-dev/freehold/controllers/internal/conditions"
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
+)
+
+// choose decides where to restore from and into which volume, and asks the instance to stop. A Restore whose target no
+// destination holds is refused before anything stops.
+func (r *RestoreReconciler) choose(ctx context.Context, s *restoreScope) error {
+	change := map[string]string{meta.AnnotationStoppedFor: s.restore.Name}
+	if s.operation.kind == engine.JobRestore {
+		source, err := r.source(ctx, s)
+		if err != nil {
+			return err
+		}
+		claim, err := r.nextClaim(ctx, s)
+		if err != nil {
+			return err
+		}
+		s.restore.Status.Destination, s.restore.Status.Claim = v1alpha1.DestinationName(source), claim
+		s.restore.Status.PreviousClaim, s.restore.Status.StartedAt = currentClaim(s.namespace), ptr.To(metav1.NewTime(s.now))
+		change[meta.AnnotationRestoreClaim] = claim
+	} else if err := revertible(s); err != nil {
+		return err
+	}
+	s.tell(v1alpha1.ReasonRunning, "application and database are being stopped")
+	// The status first: it tells the volumes apart, whoever is killed between the two.
+	if err := r.writeStatus(ctx, s); err != nil {
+		return err
+	}
+	if err := r.finalize(ctx, s, controllerutil.AddFinalizer); err != nil {
+		return err
+	}
+	return r.annotate(ctx, s, change)
+}
+
+// source is the destination to restore from.
+func (r *RestoreReconciler) source(ctx context.Context, s *restoreScope) (string, error) {
+	if s.tenant.Spec.BackupPolicyRef == nil {
+		return "", &refusal{"the Tenant names no BackupPolicy: there is nothing to restore from"}
+	}
+	windows := windowsOf(s.tenant.Status.Backups)
+	if report, err := r.ask(ctx, s.tenant); err == nil {
+		freshen(windows, report)
+	}
+	return chooseSource(s.restore.Spec.Target, windows)
+}
+
+// freshen puts what the archiver says now in the place of what the status said some minutes ago.
+func freshen(windows []window, report *engine.Report) {
+	for i := range windows {
+		for _, d := range report.Destinations {
+			if d.Name != windows[i].destination {
+				continue
+			}
+			if d.Until.After(windows[i].until) {
+				windows[i].until = d.Until
+			}
+			if d.Failure != nil {
+				windows[i].failure = d.Failure.Message
+			}
+		}
+	}
+}
+
+// revertible refuses to take a Restore back whose data is not what the database runs on any more.
+func revertible(s *restoreScope) error {
+	if now := currentClaim(s.namespace); now != s.restore.Status.Claim {
+		return &refusal{fmt.Sprintf("the database runs on volume %s, not on %s, which this Restore made: another Restore came after it; revert that one first", now, s.restore.Status.Claim)}
+	}
+	return nil
+}
+
+// currentClaim is the claim that the database runs on.
+func currentClaim(namespace *corev1.Namespace) string {
+	if claim := namespace.Annotations[meta.AnnotationDatabaseClaim]; claim != "" {
+		return claim
+	}
+	return meta.DatabaseClaim
+}
+
+// nextClaim is a claim that was never used: one higher than all that exist or held data.
+func (r *RestoreReconciler) nextClaim(ctx context.Context, s *restoreScope) (string, error) {
+	var claims corev1.PersistentVolumeClaimList
+	if err := r.api.List(ctx, &claims, client.InNamespace(s.restore.Namespace)); err != nil {
+		return "", fmt.Errorf("listing the claims of namespace %s: %w", s.restore.Namespace, err)
+	}
+	known := strings.Split(s.namespace.Annotations[meta.AnnotationBoundClaims], ",")
+	for i := range claims.Items {
+		known = append(known, claims.Items[i].Name)
+	}
+	highest := 1
+	for _, name := range known {
+		if number, err := strconv.Atoi(strings.TrimPrefix(strings.TrimSpace(name), "db-")); err == nil {
+			highest = max(highest, number)
+		}
+	}
+	return meta.DatabaseClaimName(highest + 1), nil
+}
+
+// run makes the Job once its volume exists, and waits for it.
+func (r *RestoreReconciler) run(ctx context.Context, s *restoreScope) error {
+	if s.job != nil {
+		s.tell(v1alpha1.ReasonRunning, "Job %s works on volume %s since %s", s.job.Name, s.operation.claim, moment(s.job.CreationTimestamp.Time))
+		return nil
+	}
+	claim := &corev1.PersistentVolumeClaim{}
+	err := r.api.Get(ctx, client.ObjectKey{Namespace: s.restore.Namespace, Name: s.operation.claim}, claim)
+	if apierrors.IsNotFound(err) {
+		s.tell(v1alpha1.ReasonRunning, "volume %s is being made", s.operation.claim)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading claim %s: %w", s.operation.claim, err)
+	}
+	job, err := r.restoreJob(ctx, s)
+	if err != nil {
+		return err
+	}
+	if err := r.client.Create(ctx, job, client.FieldOwner(meta.FieldOwner)); client.IgnoreAlreadyExists(err) != nil {
+		return fmt.Errorf("making Job %s: %w", job.Name, err)
+	}
+	s.tell(v1alpha1.ReasonRunning, "Job %s works on volume %s", job.Name, s.operation.claim)
+	return nil
+}
+
+// switchOver lets the database go over to the other volume and the instance start, in one write.
+func (r *RestoreReconciler) switchOver(ctx context.Context, s *restoreScope) error {
+	if s.result == nil || s.result.Recovery == nil {
+		return r.giveUp(ctx, s)
+	}
+	history, err := parseLineage(s.namespace.Annotations)
+	if err != nil {
+		return err
+	}
+	recovery := s.result.Recovery
+	if err := r.release(ctx, s, map[string]string{
+		meta.AnnotationDatabaseClaim: s.operation.claim,
+		meta.AnnotationTimelines:     history.switched(recovery.Timeline, s.now).String(),
+	}); err != nil {
+		return err
+	}
+	if s.operation.kind == engine.JobRevert {
+		s.accept(metav1.ConditionFalse, v1alpha1.ReasonReverted, fmt.Sprintf("the database runs on volume %s again, as it was before; volume %s keeps what was written since", s.operation.claim, s.restore.Status.Claim))
+	} else {
+		s.restore.Status.Backup, s.restore.Status.FinishedAt = v1alpha1.BackupLabel(recovery.Backup), ptr.To(metav1.NewTime(s.now))
+		if !recovery.Reached.IsZero() {
+			s.restore.Status.ReachedTime = ptr.To(metav1.NewMicroTime(recovery.Reached))
+		}
+		s.set(v1alpha1.ConditionComplete, metav1.ConditionTrue, v1alpha1.ReasonSucceeded,
+			fmt.Sprintf("restored from %s in %d seconds; the database runs on volume %s, and volume %s keeps what was before", s.restore.Status.Destination, recovery.Seconds, s.operation.claim, s.restore.Status.PreviousClaim))
+		r.settle(s)
+	}
+	r.announce(s, corev1.EventTypeNormal, "Switched", "the database goes over to volume %s", s.operation.claim)
+	return r.finalize(ctx, s, controllerutil.RemoveFinalizer)
+}
+
+// giveUp lets the instance start again as it was.
+func (r *RestoreReconciler) giveUp(ctx context.Context, s *restoreScope) error {
+	if err := r.release(ctx, s, nil); err != nil {
+		return err
+	}
+	message := fmt.Sprintf("%s. The database starts again on volume %s, as it was; to try again, make another Restore", failureOf(*s.result), currentClaim(s.namespace))
+	r.fail(s, v1alpha1.ReasonFailed, message)
+	return r.finalize(ctx, s, controllerutil.RemoveFinalizer)
+}
+
+// release lets the instance start, with a further change in the same write. One that was released already, by a pass
+// that was killed before it could say so, is left as it is.
+func (r *RestoreReconciler) release(ctx context.Context, s *restoreScope, change map[string]string) error {
+	if s.namespace.Annotations[meta.AnnotationStoppedFor] != s.restore.Name {
+		return nil
+	}
+	all := map[string]string{meta.AnnotationStoppedFor: "", meta.AnnotationRestoreClaim: ""}
+	maps.Copy(all, change)
+	return r.annotate(ctx, s, all)
+}
+
+// refuse ends an operation that was never begun.
+func (r *RestoreReconciler) refuse(s *restoreScope, why *refusal) {
+	s.again = 0
+	reason := v1alpha1.ReasonTargetOutsideWindow
+	if s.operation.kind == engine.JobRevert {
+		reason = v1alpha1.ReasonFailed
+	}
+	r.fail(s, reason, why.message)
+}
+
+// fail notes that the operation was not, and will not be, carried out.
+func (r *RestoreReconciler) fail(s *restoreScope, reason, message string) {
+	s.again = 0
+	if s.operation.kind == engine.JobRevert {
+		s.accept(metav1.ConditionFalse, reason, message)
+	} else {
+		s.set(v1alpha1.ConditionComplete, metav1.ConditionFalse, reason, message)
+	}
+	r.announce(s, corev1.EventTypeWarning, reason, "%s", message)
+}
+
+// settle says what became of the decision.
+func (r *RestoreReconciler) settle(s *restoreScope) {
+	complete := slices.ContainsFunc(s.restore.Status.Conditions, func(c metav1.Condition) bool {
+		return c.Type == v1alpha1.ConditionComplete && c.Status == metav1.ConditionTrue
+	})
+	switch {
+	case !complete || carriedOut(s.restore):
+	case s.restore.Spec.Decision == v1alpha1.RestoreAccept:
+		s.accept(metav1.ConditionTrue, v1alpha1.ReasonAccepted, fmt.Sprintf("the restored data stays; volume %s is not needed any more", s.restore.Status.PreviousClaim))
+	case s.restore.Spec.Decision == "":
+		s.accept(metav1.ConditionFalse, v1alpha1.ReasonAwaitingDecision, fmt.Sprintf(
+			"volumes %s (restored) and %s (from before) are both kept, and both count toward the quota, since %s; look at the data, then set spec.decision to Accept or Revert",
+			s.restore.Status.Claim, s.restore.Status.PreviousClaim, moment(s.restore.Status.FinishedAt.Time)))
+	}
+}
+
+// tell says how far the operation is.
+func (s *restoreScope) tell(reason, format string, args ...any) {
+	message := fmt.Sprintf(format, args...)
+	if s.operation.kind == engine.JobRevert {
+		s.accept(metav1.ConditionFalse, v1alpha1.ReasonAwaitingDecision, "going back to the volume from before: "+message)
+		return
+	}
+	s.set(v1alpha1.ConditionComplete, metav1.ConditionFalse, reason, message)
+}
+
+func (s *restoreScope) accept(status metav1.ConditionStatus, reason, message string) {
+	s.set(v1alpha1.ConditionAccepted, status, reason, message)
+}
+
+func (s *restoreScope) set(kind string, status metav1.ConditionStatus, reason, message string) {
+	conditions.Set(&s.restore.Status.Conditions, metav1.Condition{
+		Type: kind, Status: status, Reason: reason, Message: message, ObservedGeneration: s.restore.Generation,
+	}, s.now)
+}
+
+func (r *RestoreReconciler) announce(s *restoreScope, kind, reason, format string, args ...any) {
+	note := conditions.Shorten(fmt.Sprintf(format, args...), conditions.MaxNote)
+	r.events.Eventf(s.restore, s.tenant, kind, reason, "Restore", "%s", note)
+}
+
+// annotate changes the annotations of the namespace by which the instance is told; an empty value removes one. Another
+// writer wins, and the pass is repeated.
+func (r *RestoreReconciler) annotate(ctx context.Context, s *restoreScope, change map[string]string) error {
+	before := s.namespace.DeepCopy()
+	if s.namespace.Annotations == nil {
+		s.namespace.Annotations = map[string]string{}
+	}
+	for key, value := range change {
+		s.namespace.Annotations[key] = value
+		if value == "" {
+			delete(s.namespace.Annotations, key)
+		}
+	}
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.client.Patch(ctx, s.namespace, patch, client.FieldOwner(meta.FieldOwner)); err != nil {
+		return fmt.Errorf("telling the instance in namespace %s: %w", s.namespace.Name, err)
+	}
+	return nil
+}
+
+// writeStatus writes the status if it changed.
+func (r *RestoreReconciler) writeStatus(ctx context.Context, s *restoreScope) error {
+	before := s.restore.DeepCopy()
+	before.Status = *s.stored
+	status := s.restore.Status.DeepCopy()
+	if equality.Semantic.DeepEqual(s.stored, status) {
+		return nil
+	}
+	if err := r.client.Status().Patch(ctx, s.restore, client.MergeFrom(before), client.FieldOwner(meta.FieldOwner)); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("writing the status of Restore %s/%s: %w", s.restore.Namespace, s.restore.Name, err)
+	}
+	s.restore.Status, s.stored = *status, status.DeepCopy()
+	return nil
+}
