@@ -25,7 +25,7 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(upCommand(), downCommand(), statusCommand(), loadCommand(), kubeconfigCommand(), clientCommand(),
-		siteCommand(), restartNodeCommand(), policyProgram(), provisionerProgram())
+		siteCommand(), restartNodeCommand(), policyProgram(), provisionerProgram(), skewedSiteProgram())
 	return root
 }
 

@@ -22,7 +22,7 @@ func siteCommand() *cobra.Command {
 	}
 	cmd.AddCommand(siteListCommand(), siteTenantCommand(), siteRevokeCommand(), siteStopCommand(), siteStartCommand(),
 		siteSilenceCommand(), siteFillCommand(), siteIdentityCommand("certificate", "expired", "s3-a"),
-		siteIdentityCommand("hostkey", "other", "sftp"), siteMendCommand())
+		siteIdentityCommand("hostkey", "other", "sftp"), siteClockCommand(), siteMendCommand())
 	return cmd
 }
 
@@ -119,6 +119,28 @@ func siteIdentityCommand(noun, wrong, example string) *cobra.Command {
 			return cluster.SetSiteIdentity(ctx, l, p, args[0], args[1])
 		})
 	cmd.Example = fmt.Sprintf("  devcluster site %s %s %s", noun, example, wrong)
+	return cmd
+}
+
+func siteClockCommand() *cobra.Command {
+	return changingSite("clock NAME good|skewed", "Let an S3 site's clock be right, or 20 minutes ahead", cobra.ExactArgs(2),
+		func(ctx context.Context, l cluster.Layout, p *cluster.Progress, args []string) error {
+			return cluster.SetSiteClock(ctx, l, p, args[0], args[1])
+		})
+}
+
+// skewedSiteProgram is what `site clock` starts in the background.
+func skewedSiteProgram() *cobra.Command {
+	var listen, cert, key string
+	cmd := &cobra.Command{
+		Use: "skewed-site", Hidden: true, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cluster.ServeSkewed(cmd.Context(), listen, cert, key)
+		},
+	}
+	cmd.Flags().StringVar(&listen, "listen", "", "address and port")
+	cmd.Flags().StringVar(&cert, "cert", "", "path of the certificate")
+	cmd.Flags().StringVar(&key, "key", "", "path of the key")
 	return cmd
 }
 

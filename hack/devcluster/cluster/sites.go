@@ -201,6 +201,8 @@ type SiteReport struct {
 	Running bool `json:"running"`
 	// Identity is "good", or how its certificate or host key is wrong: "expired", "other".
 	Identity string `json:"identity"`
+	// Clock is "good" or "skewed".
+	Clock string `json:"clock"`
 	// Silent says that it drops every packet.
 	Silent bool `json:"silent"`
 	// Full says that its file system has been filled.
@@ -229,7 +231,7 @@ func (l Layout) reportSite(ctx context.Context, s Site) (SiteReport, error) {
 	_, full := os.Stat(l.filler(s))
 	r := SiteReport{
 		Name: s.Name, Kind: s.Kind, Host: s.Host(), Address: s.Address, Port: s.Port,
-		Running: running, Identity: l.identity(s), Silent: isSilent(ctx, s), Full: full == nil,
+		Running: running, Identity: l.identity(s), Clock: l.siteClock(s), Silent: isSilent(ctx, s), Full: full == nil,
 	}
 	if s.Kind == SiteSFTP {
 		key, err := l.hostKey(s)
@@ -277,6 +279,11 @@ func SetSiteIdentity(ctx context.Context, l Layout, progress *Progress, name, id
 	if err := os.WriteFile(l.site(s, "identity"), []byte(identity), 0o600); err != nil {
 		return err
 	}
+	return l.restartSite(ctx, progress, s)
+}
+
+// restartSite lets a running site serve what it was told to; a stopped one will when it is started.
+func (l Layout) restartSite(ctx context.Context, progress *Progress, s Site) error {
 	if _, running := l.running(s.Name); !running {
 		return nil
 	}

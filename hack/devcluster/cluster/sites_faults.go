@@ -113,14 +113,17 @@ func takeAllSpace(file *os.File) error {
 	return nil
 }
 
-// MendSite undoes every fault of a site: it runs, answers, shows its good identity and has room. Revoked tenants stay
-// revoked.
+// MendSite undoes every fault of a site: it runs, answers, shows its good identity, knows the time and has room.
+// Revoked tenants stay revoked.
 func MendSite(ctx context.Context, l Layout, progress *Progress, name string) error {
 	s, err := l.existingSite(name)
 	if err != nil {
 		return err
 	}
 	errs := []error{SilenceSite(ctx, l, name, false), SetSiteIdentity(ctx, l, progress, name, identityGood)}
+	if s.Kind == SiteS3 {
+		errs = append(errs, SetSiteClock(ctx, l, progress, name, clockGood))
+	}
 	if s.small {
 		errs = append(errs, FillSite(l, name, false))
 	}

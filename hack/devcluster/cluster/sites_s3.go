@@ -87,6 +87,9 @@ func (l Layout) s3Daemon(ctx context.Context, s Site) (daemon, error) {
 		return daemon{}, err
 	}
 	certificate := l.pki(siteCertificate(s, l.identity(s)))
+	if l.siteClock(s) == clockSkewed {
+		return l.skewedDaemon(s, certificate), nil
+	}
 	return daemon{
 		path: lookPath("ip"),
 		args: inSite(s, filepath.Join(bin, "versitygw"), "--port", fmt.Sprintf("%s:%d", s.Address, s.Port),

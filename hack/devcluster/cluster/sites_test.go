@@ -5,10 +5,13 @@ package cluster
 import (
 	"crypto/x509"
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestEverySiteIsShownByStatus(t *testing.T) {
@@ -148,6 +151,20 @@ func TestWithoutAClusterNoSiteIsTouched(t *testing.T) {
 	}
 }
 
+func TestASkewedSiteAnswersAsS3ServersDo(t *testing.T) {
+	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodHead} {
+		answer := httptest.NewRecorder()
+		refuseForTime(answer, httptest.NewRequest(method, "/freehold/shop/x", nil))
+		date, err := http.ParseTime(answer.Header().Get("Date"))
+		if away := time.Until(date).Abs(); answer.Code != http.StatusForbidden || err != nil || away < 15*time.Minute {
+			t.Errorf("%s: got status %d, a clock %s away, %v", method, answer.Code, away, err)
+		}
+		if told := strings.Contains(answer.Body.String(), "<Code>RequestTimeTooSkewed</Code>"); told == (method == http.MethodHead) {
+			t.Errorf("%s: got %q", method, answer.Body)
+		}
+	}
+}
+
 func TestWrongWordsAreRefused(t *testing.T) {
 	l := inTemp(t)
 	for _, s := range Sites() {
@@ -157,6 +174,12 @@ func TestWrongWordsAreRefused(t *testing.T) {
 	}
 	if err := SetSiteIdentity(t.Context(), l, nil, "s3-a", identityOther); err == nil {
 		t.Error("an S3 site cannot have another host key")
+	}
+	if err := SetSiteClock(t.Context(), l, nil, "sftp", clockSkewed); err == nil {
+		t.Error("SFTP has no time to be wrong about")
+	}
+	if err := SetSiteClock(t.Context(), l, nil, "s3-a", "late"); err == nil {
+		t.Error("a clock was set to an unknown word")
 	}
 	if err := FillSite(l, "s3-a", true); err == nil {
 		t.Error("filling s3-a would fill this machine's disk")
