@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -59,6 +58,14 @@ func (c *customer) underLoad(ctx context.Context) (stop func()) {
 	stop = func() { cancel(); <-done }
 	DeferCleanup(stop)
 	return stop
+}
+
+// nextSecond waits, by the database's clock, until the second is over, and says when that was.
+func (c *customer) nextSecond(ctx context.Context) time.Time {
+	GinkgoHelper()
+	second := c.now(ctx).Truncate(time.Second).Add(time.Second)
+	Eventually(func() time.Time { return c.now(ctx) }).WithContext(ctx).Should(BeTemporally(">", second))
+	return second
 }
 
 // now is the database's clock.
@@ -130,7 +137,7 @@ func (c *customer) restoreTells(ctx context.Context, restore *v1alpha1.Restore, 
 }
 
 func moment(t time.Time) v1alpha1.RestoreTarget {
-	stamp := metav1.NewMicroTime(t)
+	stamp := metav1.NewTime(t)
 	return v1alpha1.RestoreTarget{Time: &stamp}
 }
 
@@ -188,7 +195,7 @@ var _ = Describe("A customer is backed up to two sites", Ordered, Label("backups
 
 		It("comes back to the moment before", func(ctx SpecContext) {
 			customer.writes(ctx, "written before the accident")
-			before = customer.now(ctx)
+			before = customer.nextSecond(ctx)
 			customer.mustSQL(ctx, "DROP TABLE orders")
 			customer.mustSQL(ctx, orders)
 			customer.writes(ctx, "written after the accident")
@@ -197,17 +204,17 @@ var _ = Describe("A customer is backed up to two sites", Ordered, Label("backups
 			customer.available(ctx)
 			customer.has(ctx, "written before the accident")
 			Expect(customer.categories(ctx)).NotTo(ContainElement("written after the accident"))
-			Expect(customer.mustSQL(ctx, fmt.Sprintf("SELECT count(*) FROM orders WHERE at < to_timestamp(%d.%06d)", before.Unix(), before.Nanosecond()/1000))).
+			Expect(customer.mustSQL(ctx, fmt.Sprintf("SELECT count(*) FROM orders WHERE at < to_timestamp(%d)", before.Unix()))).
 				NotTo(Equal("0"), "the orders of before should be there again")
 			Expect(restore.Status.PreviousClaim).To(Equal("db-0001"))
 			Expect(restore.Status.Claim).To(Equal("db-0002"))
 		}, SpecTimeout(limit))
 
 		It("has every order of before and none of later than that, apart from those since", func(ctx SpecContext) {
-			gap := customer.mustSQL(ctx, fmt.Sprintf("SELECT count(*) FROM orders WHERE at > to_timestamp(%d.%06d) AND at < to_timestamp(%d)",
-				before.Unix(), before.Nanosecond()/1000, restore.Status.FinishedAt.Unix()))
+			gap := customer.mustSQL(ctx, fmt.Sprintf("SELECT count(*) FROM orders WHERE at > to_timestamp(%d) AND at < to_timestamp(%d)",
+				before.Unix(), restore.Status.FinishedAt.Unix()))
 			Expect(gap).To(Equal("0"), "what was written after the target should not be there")
-			holes := customer.mustSQL(ctx, fmt.Sprintf("SELECT count(*) FROM (SELECT id - lag(id) OVER (ORDER BY id) AS step FROM orders WHERE at < to_timestamp(%d.%06d)) s WHERE step > 33", before.Unix(), before.Nanosecond()/1000))
+			holes := customer.mustSQL(ctx, fmt.Sprintf("SELECT count(*) FROM (SELECT id - lag(id) OVER (ORDER BY id) AS step FROM orders WHERE at < to_timestamp(%d)) s WHERE step > 33", before.Unix()))
 			Expect(holes).To(Equal("0"), "no order of before should be missing (a sequence may skip 32 numbers after a crash)")
 		}, SpecTimeout(limit))
 
@@ -285,7 +292,7 @@ var _ = Describe("A customer's namespace is lost with all that is in it", Ordere
 			_, err := try(ctx, "kubectl", append([]string{"get", "secret", "-n", operatorNamespace, secret}, withGlass...)...)
 			Expect(err).To(HaveOccurred(), "the cluster should not have the keys any more, or what follows says nothing")
 		}
-		sealed := filepath.Join(sites(ctx)["s3-b"].Data, "freehold", lost.name, instance, "g1", "escrow.age")
+		sealed := sites(ctx)["s3-b"].stored(lost, instance, "escrow.age")
 		unseal(ctx, keeper, sealed)
 		again.order(ctx, backedUpBy("for-the-worst"), from).available(ctx)
 		again.has(ctx, "written before the loss")
@@ -309,7 +316,7 @@ var _ = Describe("Somebody damages a stored backup", Ordered, Label("backups"), 
 	}, NodeTimeout(limit))
 
 	It("is found by the next proof, which names the site and the backup", func(ctx SpecContext) {
-		flip(ctx, filepath.Join(sites(ctx)["s3-a"].Data, "freehold", customer.name, customer.instanceID(ctx), "g1", "backup", "main"))
+		flip(ctx, sites(ctx)["s3-a"].stored(customer, customer.instanceID(ctx), "backup", "main"))
 		customer.patch(ctx, fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, v1alpha1.AnnotationProveBackupsSince, time.Now().UTC().Format(time.RFC3339)))
 		Eventually(customer.destinationTells(ctx, "s3-a", v1alpha1.ConditionRecoverable)).WithContext(ctx).WithTimeout(limit).Should(HavePrefix("Recoverable=False VerificationFailed"))
 		customer.becomes(ctx, v1alpha1.ConditionRecoverable, "False VerificationFailed", "s3-a")

@@ -8,7 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"os"
-	"strings"
+	"path/filepath"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -21,14 +21,15 @@ import (
 
 // site is a place outside the cluster that keeps backups: a machine of its own on the local cluster's network.
 type site struct {
-	Name     string `json:"name"`
-	Address  string `json:"address"`
-	Port     int32  `json:"port"`
-	Endpoint string `json:"endpoint"`
-	CAFile   string `json:"caFile"`
-	Region   string `json:"region"`
-	// Data is the folder on this machine that holds what the site stores.
-	Data string `json:"data"`
+	Name    string `json:"name"`
+	Host    string `json:"host"`
+	Address string `json:"address"`
+	Port    int32  `json:"port"`
+	CAFile  string `json:"caFile"`
+	Region  string `json:"region"`
+	Bucket  string `json:"bucket"`
+	// Objects is the folder on this machine that holds what the site stores.
+	Objects string `json:"objects"`
 }
 
 // sites lists them by name.
@@ -51,9 +52,7 @@ func devcluster(ctx context.Context, arguments ...string) string {
 
 // credentials of one tenant at a site.
 type credentials struct {
-	Bucket                       string `json:"bucket"`
-	Write, Manage                s3Keys
-	User, HostKey, Path, KeyText string
+	Write, Manage s3Keys
 }
 
 type s3Keys struct {
@@ -63,7 +62,7 @@ type s3Keys struct {
 
 // admits makes the customer's credentials at a site, as the platform engineer does, and puts them where the policy looks
 // for them.
-func (s site) admits(ctx context.Context, c *customer) credentials {
+func (s site) admits(ctx context.Context, c *customer) {
 	GinkgoHelper()
 	var made credentials
 	Expect(json.Unmarshal([]byte(devcluster(ctx, "site", "tenant", s.Name, c.name)), &made)).To(Succeed())
@@ -73,7 +72,11 @@ func (s site) admits(ctx context.Context, c *customer) credentials {
 		Expect(client.IgnoreAlreadyExists(api.Create(ctx, secret))).To(Succeed())
 		DeferCleanup(func(ctx SpecContext) { Expect(client.IgnoreNotFound(api.Delete(ctx, secret))).To(Succeed()) })
 	}
-	return made
+}
+
+// stored is the folder of a customer's repository.
+func (s site) stored(c *customer, instanceID string, inside ...string) string {
+	return filepath.Join(append([]string{s.Objects, c.name, instanceID, "g1"}, inside...)...)
 }
 
 // destination is the site as a BackupPolicy names it.
@@ -88,8 +91,8 @@ func (s site) destination() v1alpha1.BackupDestination {
 			ManageSecretName: v1alpha1.SecretNameTemplate(s.Name + "-{tenant}-manage"),
 		},
 		S3: &v1alpha1.S3Destination{
-			Endpoint: v1alpha1.DestinationHost(strings.TrimPrefix(s.Endpoint, "https://")), Port: s.Port,
-			Bucket: "freehold", URIStyle: v1alpha1.URIStylePath, CABundle: string(authority),
+			Endpoint: v1alpha1.DestinationHost(s.Host), Port: s.Port,
+			Bucket: s.Bucket, URIStyle: v1alpha1.URIStylePath, CABundle: string(authority),
 		},
 	}
 }
