@@ -139,6 +139,22 @@ func TestRunbookHasEveryStalledReason(t *testing.T) {
 	}
 }
 
+// The same for backups, in the chapter about them.
+func TestRunbookHasEveryReasonOfBackups(t *testing.T) {
+	chapter := read(t, filepath.Join(root, "docs", "backups.md"))
+	for _, group := range []string{"Reasons of BackedUp, PointInTimeRecoverable, Recoverable and Retained.", "Reasons of Complete and Accepted."} {
+		found := reasons(t)[group]
+		if len(found) == 0 {
+			t.Fatalf("no reasons were found in api/v1alpha1/conditions.go under %q", group)
+		}
+		for _, reason := range found {
+			if !regexp.MustCompile("(?m)^\\|[^|]*`" + reason + "`[^|]*\\|").MatchString(chapter) {
+				t.Errorf("docs/backups.md has no row about the reason %s (%s)", reason, group)
+			}
+		}
+	}
+}
+
 var metricName = regexp.MustCompile(`Name:\s+"(freehold_[a-z_]+)"`)
 
 func TestRunbookHasEveryMetric(t *testing.T) {

@@ -4,6 +4,7 @@ package install_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -133,6 +134,34 @@ func TestChartValuesReachTheOperator(t *testing.T) {
 	}
 }
 
+// What only some clusters can take is made on request: test/alerts holds the content to what it is for.
+func TestChartHasRulesAndDashboardsOnRequest(t *testing.T) {
+	for _, object := range chart {
+		if object.GetKind() == "PrometheusRule" || object.GetName() == "freehold-dashboards" {
+			t.Errorf("%s is made unasked", nameOf(object))
+		}
+	}
+	objects, err := helm(operatorNamespace, "--set", "prometheusRule.enabled=true,prometheusRule.labels.release=prometheus,grafanaDashboard.enabled=true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := map[string]*unstructured.Unstructured{}
+	for _, object := range objects {
+		made[object.GetKind()+" "+object.GetName()] = object
+	}
+	rule, board := made["PrometheusRule freehold-backups"], made["ConfigMap freehold-dashboards"]
+	if rule == nil || board == nil {
+		t.Fatal("they are not made on request either")
+	}
+	if groups := field[[]any](t, rule.Object, "spec", "groups"); len(groups) == 0 || rule.GetLabels()["release"] != "prometheus" {
+		t.Errorf("the rule has %d groups and the labels %v", len(groups), rule.GetLabels())
+	}
+	var content map[string]any
+	if err := json.Unmarshal([]byte(field[string](t, board.Object, "data", "freehold-backups.json")), &content); err != nil || board.GetLabels()["grafana_dashboard"] != "1" {
+		t.Errorf("the dashboard has the labels %v: %v", board.GetLabels(), err)
+	}
+}
+
 func TestChartRefusesWrongValues(t *testing.T) {
 	for setting, complaint := range map[string]string{
 		"cluster.networks=null":              "networks",
@@ -144,6 +173,8 @@ func TestChartRefusesWrongValues(t *testing.T) {
 		"auditInterval=soon":                 "auditInterval",
 		"replicas=many":                      "replicas",
 		"dns.namespace=":                     "namespace",
+		"prometheusRule.enabled=yes please":  "prometheusRule",
+		"grafanaDashboard.label=a":           "grafanaDashboard",
 	} {
 		t.Run(setting, func(t *testing.T) {
 			if _, err := helm(operatorNamespace, "--set", setting); err == nil || !strings.Contains(err.Error(), complaint) {
