@@ -78,6 +78,27 @@ var metrics = map[string][]string{
 	"freehold_backup_last_success_timestamp_seconds":      {"tenant", "destination"},
 	"freehold_backup_recoverable_until_timestamp_seconds": {"tenant", "destination"},
 	"freehold_backup_last_verified_timestamp_seconds":     {"tenant", "destination"},
+	"freehold_backup_recovery_seconds":                    {"tenant", "destination"},
+	"freehold_backup_repository_bytes":                    {"tenant", "destination"},
+	"freehold_backup_wal_bytes":                           {"tenant"},
+	"freehold_backup_failures_total":                      {"tenant", "destination", "job"},
+}
+
+// The operator's code names each of them, in whole or without the part that all of backups share.
+func TestMetricsAreThoseOfTheOperator(t *testing.T) {
+	code := ""
+	for _, file := range []string{"../../controllers/backup/metrics.go", "../../controllers/internal/conditions/metrics.go"} {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code += string(raw)
+	}
+	for name := range metrics {
+		if !strings.Contains(code, `"`+name+`"`) && !strings.Contains(code, `"`+strings.TrimPrefix(name, "freehold_backup_")+`"`) {
+			t.Errorf("the operator has no metric %s", name)
+		}
+	}
 }
 
 // asked checks that an expression speaks of metrics and labels that exist, and returns how many it speaks of.

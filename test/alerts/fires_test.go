@@ -40,6 +40,13 @@ func figure(name, tenant, destination string, ago time.Duration) series {
 		value: float64(now.Add(-ago).Unix())}
 }
 
+// none is a timestamp of something that has never been.
+func none(name, tenant, destination string) series {
+	none := figure(name, tenant, destination, 0)
+	none.value = 0
+	return none
+}
+
 const day = 24 * time.Hour
 
 // tenant is one that is well and backed up to site-a, but for what changes say: they take the place of series with
@@ -76,9 +83,11 @@ func TestAlertsFireWhenTheyShould(t *testing.T) {
 		"conditions stand still, and nothing is proven": {tenant("acme", figure("last_verified", "acme", "site-a", 161*day)), []string{"FreeholdVerificationOld acme site-a"}},
 		"a suspended tenant writes nothing":             {suspended, nil},
 		"no metrics at all":                             {nil, []string{"FreeholdMetricsAbsent"}},
-		"a policy, and no backup ever": {[]series{condition("acme", "Available", 1), condition("acme", "BackedUp", 1)},
+		"a policy, and no backup ever": {tenant("acme", none("last_success", "acme", "site-a"), none("recoverable_until", "acme", "site-a"), none("last_verified", "acme", "site-a")),
 			[]string{"FreeholdNoBackupEver acme"}},
-		"a tenant without policy": {slices.Concat(tenant("acme"), []series{condition("globex", "Available", 1)}), []string{"FreeholdTenantWithoutPolicy globex"}},
+		"a policy, and no figures":  {[]series{condition("acme", "Available", 1), condition("acme", "BackedUp", 1)}, []string{"FreeholdNoBackupEver acme"}},
+		"a destination that is new": {tenant("acme", none("last_success", "acme", "site-b"), none("recoverable_until", "acme", "site-b"), none("last_verified", "acme", "site-b")), nil},
+		"a tenant without policy":   {slices.Concat(tenant("acme"), []series{condition("globex", "Available", 1)}), []string{"FreeholdTenantWithoutPolicy globex"}},
 		"a destination that is no longer spoken of": {tenant("acme", figure("last_success", "acme", "site-b", 30*time.Hour).until(now.Add(-time.Hour))),
 			[]string{"FreeholdDestinationGone acme site-b"}},
 		"a tenant that is gone takes its destinations along": {slices.Concat(tenant("acme"), ended(tenant("globex"), now.Add(-time.Hour))), nil},
