@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	backupagent "github.com/freehold-dev/freehold/controllers/backup/agent"
 	"github.com/freehold-dev/freehold/controllers/tenant/agent"
 )
 
@@ -23,7 +24,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(managerCommand(), agent.Command())
+	root.AddCommand(managerCommand(), agent.Command(backupagent.Command()))
 	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "freehold:", err)
 		os.Exit(agent.ExitCode(err))

@@ -19,6 +19,9 @@ type Record struct {
 	StartSegment, StopSegment string
 }
 
+// consistent is the first moment that the backup can be restored to. The catalogue knows whole seconds only.
+func (r Record) consistent() time.Time { return r.FinishedAt.Add(time.Second) }
+
 // FullLabel is the label of the full backup that the backup is or builds on.
 func (r Record) FullLabel() string { return fullLabel(r.Label) }
 
@@ -50,6 +53,8 @@ type Info struct {
 	Empty bool
 	// SystemIdentifier of the database that the repository belongs to.
 	SystemIdentifier string
+	// ArchiveID is the folder of the write-ahead log, below archive/main.
+	ArchiveID string
 	// OldestSegment and NewestSegment of the write-ahead log, by name.
 	OldestSegment, NewestSegment string
 	// Backups that are complete, as the repository lists them.
@@ -67,6 +72,7 @@ const (
 type infoStanza struct {
 	Archive []struct {
 		Database infoDatabase `json:"database"`
+		ID       string       `json:"id"`
 		Max      string       `json:"max"`
 		Min      string       `json:"min"`
 	} `json:"archive"`
@@ -179,7 +185,7 @@ func (s infoStanza) of(repository int) Info {
 	}
 	for _, archive := range s.Archive {
 		if archive.Database.Repo == repository && archive.Database.ID == newest {
-			info.OldestSegment, info.NewestSegment = archive.Min, archive.Max
+			info.ArchiveID, info.OldestSegment, info.NewestSegment = archive.ID, archive.Min, archive.Max
 		}
 	}
 	for _, b := range s.Backup {
@@ -223,7 +229,7 @@ func (i Info) Catalogue(keepLogOf int) *Catalogue {
 	if keepLogOf > 0 {
 		first = max(0, len(backups)-keepLogOf)
 	}
-	c.RecoverableFrom = backups[first].FinishedAt
+	c.RecoverableFrom = backups[first].consistent()
 	return c
 }
 

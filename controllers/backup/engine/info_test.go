@@ -42,11 +42,11 @@ func TestARealCatalogueIsRead(t *testing.T) {
 		}
 	}
 	catalogue := got.Catalogue(0)
-	if catalogue.Backups != len(got.Backups) || catalogue.Fulls == 0 || catalogue.Oldest != first.Label || !catalogue.RecoverableFrom.Equal(first.FinishedAt) {
+	if catalogue.Backups != len(got.Backups) || catalogue.Fulls == 0 || catalogue.Oldest != first.Label || !catalogue.RecoverableFrom.Equal(first.consistent()) {
 		t.Errorf("the catalogue is %+v", catalogue)
 	}
 	newest := got.Backups[len(got.Backups)-1]
-	if c := got.Catalogue(1); c.Newest != newest.Label || !c.RecoverableFrom.Equal(newest.FinishedAt) || c.Oldest != first.Label {
+	if c := got.Catalogue(1); c.Newest != newest.Label || !c.RecoverableFrom.Equal(newest.consistent()) || c.Oldest != first.Label {
 		t.Errorf("with the log of one backup, the catalogue is %+v", c)
 	}
 	if other := info(t, "three", 3); len(other.Backups) == 0 || other.OldestSegment != "000000010000000000000018" {

@@ -14,6 +14,8 @@ type Report struct {
 	HeartbeatFailure *Failure `json:"heartbeatFailure,omitempty"`
 	// SystemIdentifier of the database; empty as long as it is not known.
 	SystemIdentifier string `json:"systemIdentifier,omitempty"`
+	// Timeline that the database is on; 0 as long as it is not known.
+	Timeline int `json:"timeline,omitempty"`
 	// WALBytes is how much write-ahead log lies on the database volume, WALVolumeFree how many bytes are free there.
 	WALBytes      int64 `json:"walBytes,omitempty"`
 	WALVolumeFree int64 `json:"walVolumeFree,omitempty"`

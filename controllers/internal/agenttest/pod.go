@@ -63,6 +63,20 @@ func NewPod(t testing.TB, variable string, uid int, path string) *Pod {
 	return p
 }
 
+// Sibling makes another pod of the same image in the same network, with mounts of its own.
+func (p *Pod) Sibling(t testing.TB) *Pod {
+	t.Helper()
+	s := &Pod{t: t, rootfs: p.rootfs, uid: p.uid, path: p.path, network: p.network, life: p.life, dir: t.TempDir()}
+	s.File("/etc/hosts", "127.0.0.1 localhost db.tenant-acme.svc.cluster.local\n")
+	s.File("/dev/termination-log", "")
+	return s
+}
+
+// Mount mounts a folder of this machine, such as one of another pod, at the path.
+func (p *Pod) Mount(source, target string, writable bool) {
+	p.mounts = append(p.mounts, mount{Source: source, Target: target, Writable: writable})
+}
+
 func missing(t testing.TB, reason string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {

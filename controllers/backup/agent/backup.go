@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/backup/engine"
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
+)
+
+const (
+	// codeLocked is how pgBackRest ends when another base backup of the database, to another destination, is under way.
+	codeLocked = 50
+	// lockedInterval is the pause until it is tried again; the Job's deadline bounds how often.
+	lockedInterval = 20 * time.Second
+	// mostNamed is how many removed backups a Result names.
+	mostNamed = 20
+)
+
+// RunBackup makes a base backup in one destination, removes what has expired there, and reads the catalogue. The result
+// tells how far it came also when there is an error.
+func RunBackup(ctx context.Context, c Config, options engine.BackupOptions) (engine.Result, error) {
+	result := engine.Result{Job: engine.JobBackup, Destination: options.Destination}
+	r, err := c.open(options.Destination)
+	if err != nil {
+		return result, err
+	}
+	// pgBackRest compares the repository with the database, and refuses one that belongs to another.
+	if err := r.do(ctx, r.ofStanza("stanza-create")...); err != nil {
+		return result, err
+	}
+	if err := r.putEscrow(ctx); err != nil {
+		return result, err
+	}
+	before, err := r.info(ctx)
+	if err != nil {
+		return result, err
+	}
+	result.Catalogue = before.Catalogue(0)
+	after, err := r.backUp(ctx, options, before, &result)
+	if err != nil {
+		return result, err
+	}
+	// Only now: what expires is removed after a success, never before.
+	return result, r.expire(ctx, options, after, &result)
+}
+
+// backUp makes the base backup and returns the catalogue with it.
+func (r *repository) backUp(ctx context.Context, options engine.BackupOptions, before engine.Info, result *engine.Result) (engine.Info, error) {
+	kind, err := engine.NextBackup(before.Backups, options, r.config.Clock.Now())
+	if err != nil {
+		return engine.Info{}, err
+	}
+	r.config.Log.Info("making a base backup", "destination", r.Name, "type", kind)
+	types := map[v1alpha1.BackupType]string{v1alpha1.BackupFull: "full", v1alpha1.BackupIncremental: "incr"}
+	for {
+		err = r.do(ctx, r.ofStanza("backup", "--type="+types[kind])...)
+		if exitCode(err) != codeLocked {
+			break
+		}
+		r.config.Log.Info("a base backup to another destination is under way: waiting", "destination", r.Name)
+		select {
+		case <-ctx.Done():
+			return engine.Info{}, errStopped
+		case <-r.config.Clock.After(lockedInterval):
+		}
+	}
+	if err != nil {
+		return engine.Info{}, err
+	}
+	after, err := r.info(ctx)
+	if err != nil {
+		return engine.Info{}, err
+	}
+	result.Catalogue = after.Catalogue(0)
+	made := newest(before, after)
+	if made == nil {
+		return engine.Info{}, fail(engine.FailedEngine, "destination %s: pgBackRest ended well, but its catalogue holds no new backup", r.Name)
+	}
+	result.Backup = &made.Backup
+	return after, nil
+}
+
+// newest is the last backup of a catalogue that was not in the one before.
+func newest(before, after engine.Info) *engine.Record {
+	var made *engine.Record
+	for i, b := range after.Backups {
+		if _, known := before.Find(b.Label); !known && (made == nil || b.FinishedAt.After(made.FinishedAt)) {
+			made = &after.Backups[i]
+		}
+	}
+	return made
+}
+
+// putEscrow stores the tenant's encrypted keys beside the backups, where they are not there yet. With versioning, each
+// put would be a new version.
+func (r *repository) putEscrow(ctx context.Context) error {
+	wanted, err := os.ReadFile(filepath.Join(r.config.BackupDir, meta.KeyEscrowFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the encrypted keys: %w", err)
+	}
+	const codeMissing = 1
+	stored, err := r.ask(ctx, nil, append(r.arguments("repo-get", "--raw", "--ignore-missing"), meta.KeyEscrowFile)...)
+	if err != nil && exitCode(err) != codeMissing {
+		return err
+	}
+	if err == nil && bytes.Equal(stored, wanted) {
+		return nil
+	}
+	if _, err := r.ask(ctx, bytes.NewReader(wanted), append(r.arguments("repo-put", "--raw"), meta.KeyEscrowFile)...); err != nil {
+		return err
+	}
+	r.config.Log.Info("stored the encrypted keys", "destination", r.Name)
+	return nil
+}
+
+// expire removes what has expired. That it cannot is told in the result, and is no failure of the backup.
+func (r *repository) expire(ctx context.Context, options engine.BackupOptions, info engine.Info, result *engine.Result) error {
+	plan := engine.Expirable(info.Backups, options, r.config.Clock.Now())
+	result.Expiry = &engine.Expiry{Held: plan.Held, HeldForWindow: plan.HeldForWindow}
+	r.config.Log.Info("plan of what is removed", "destination", r.Name, "backups", plan.Labels, "keepLogOf", plan.KeepLogOf,
+		"held", plan.Held, "heldForWindow", plan.HeldForWindow)
+	after, err := r.remove(ctx, plan, info)
+	if errors.Is(err, errStopped) {
+		return err
+	}
+	if err != nil {
+		failure := asFailure(err)
+		result.Expiry.Failure = &failure
+		return nil
+	}
+	result.Expiry.Removed = plan.Labels[:min(len(plan.Labels), mostNamed)]
+	result.Catalogue = after.Catalogue(plan.KeepLogOf)
+	return nil
+}
+
+// remove carries the plan out and compares what is left with what should be.
+func (r *repository) remove(ctx context.Context, plan engine.Removal, before engine.Info) (engine.Info, error) {
+	if plan.KeepLogOf == 0 {
+		return before, nil
+	}
+	for _, set := range plan.Sets {
+		if err := r.do(ctx, r.ofStanza("expire", append(r.keepLog(mostBackups), "--set="+set)...)...); err != nil {
+			return engine.Info{}, err
+		}
+	}
+	if err := r.do(ctx, r.ofStanza("expire", r.keepLog(plan.KeepLogOf)...)...); err != nil {
+		return engine.Info{}, err
+	}
+	after, err := r.info(ctx)
+	if err != nil {
+		return engine.Info{}, err
+	}
+	return after, compare(r.Name, plan, before, after)
+}
+
+// mostBackups is the greatest number that pgBackRest takes.
+const mostBackups = 9999999
+
+// keepLog are the options that keep the log of so many of the newest backups, of whatever type, without a gap.
+func (r *repository) keepLog(backups int) []string {
+	return []string{
+		fmt.Sprintf("--repo%d-retention-archive-type=incr", r.Repository),
+		fmt.Sprintf("--repo%d-retention-archive=%d", r.Repository, backups),
+	}
+}
+
+// compare says which backups are gone that should not be, and which are there that should not.
+func compare(destination string, plan engine.Removal, before, after engine.Info) error {
+	var missing, remaining []string
+	for _, b := range before.Backups {
+		_, there := after.Find(b.Label)
+		switch planned := slices.Contains(plan.Labels, b.Label); {
+		case there && planned:
+			remaining = append(remaining, b.Label)
+		case !there && !planned:
+			missing = append(missing, b.Label)
+		}
+	}
+	switch {
+	case len(missing) > 0:
+		return fail(engine.FailedDamaged, "destination %s: after expired backups were removed, others that should be there are not: %s. Find out who else removes backups there.",
+			destination, strings.Join(missing, ", "))
+	case len(remaining) > 0:
+		return fail(engine.FailedEngine, "destination %s: pgBackRest ended well, but expired backups are still there: %s", destination, strings.Join(remaining, ", "))
+	}
+	return nil
+}
