@@ -31,8 +31,6 @@ const (
 	token        = "status-token"
 	programs     = "/usr/lib/postgresql/17/bin:/usr/bin:/bin"
 	repositories = "/repositories"
-	// ownProgram keeps the environment that makes the test's binary a program, for commands that PostgreSQL starts.
-	ownProgram = "FREEHOLD_AGENTTEST_ROLE=program " + meta.AgentBinary
 )
 
 // world is a tenant's database pod and the places that its backups go to, without Kubernetes.
@@ -46,7 +44,7 @@ type world struct {
 	// reach is a short path to the sockets.
 	reach              string
 	postgres, archiver *agenttest.Container
-	passphrases                                                               map[string]string
+	passphrases        map[string]string
 }
 
 func newWorld(t *testing.T, destinations ...string) *world {
@@ -151,7 +149,7 @@ unix_socket_directories = '` + meta.SocketDir + `'
 shared_buffers = 32MB
 max_wal_size = 1GB
 archive_mode = on
-archive_command = '` + ownProgram + ` agent backup archive --engine=pgbackrest %p'
+archive_command = 'FREEHOLD_AGENTTEST_ROLE=program ` + meta.ArchiveCommand + `'
 archive_timeout = 60
 wal_level = replica
 max_connections = 200
@@ -177,7 +175,6 @@ cat > /tmp/server.conf <<EOF`+serverConf+`EOF
 echo 'local all all peer map=all' > /tmp/hba.conf
 printf 'all postgres all\nall root all\n' > /tmp/ident.conf # root: the test itself
 rm -f `+meta.PGData+`/postmaster.pid
-export FREEHOLD_AGENTTEST_ROLE=program
 exec postgres -D `+meta.PGData+` -c config_file=/tmp/server.conf`)
 	agenttest.Eventually(w.t, "a database that takes writes", func() error {
 		conn, err := w.connect("postgres", "postgres")

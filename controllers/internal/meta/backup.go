@@ -55,6 +55,9 @@ const (
 
 	BackupDir    = "/etc/freehold/backup"
 	BackupTLSDir = "/etc/freehold/backup-tls"
+	// ArchiveCommand is PostgreSQL's archive_command. pgBackRest refuses to back up a database in whose archive_command
+	// its name does not stand.
+	ArchiveCommand = AgentBinary + " agent backup archive --engine=pgbackrest %p"
 	// SpoolDir is where pgBackRest notes which segments of the write-ahead log it has handed over.
 	SpoolDir = "/var/spool/pgbackrest"
 

@@ -97,7 +97,7 @@ func durabilitySettings() []setting {
 func archiveSettings() []setting {
 	return []setting{
 		{"archive_mode", "on"},
-		{"archive_command", meta.AgentBinary + " agent backup archive %p"},
+		{"archive_command", meta.ArchiveCommand},
 		// What was written waits at most a minute to be handed over.
 		{"archive_timeout", "60"},
 	}

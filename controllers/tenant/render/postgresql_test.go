@@ -117,7 +117,7 @@ SELECT name || '=' || setting FROM pg_settings WHERE name IN ('timezone', 'TimeZ
 	'archive_mode', 'archive_command', 'archive_timeout') ORDER BY lower(name);
 SELECT concat_ws(' ', type, database::text, user_name::text, address, auth_method, options::text) FROM pg_hba_file_rules ORDER BY rule_number`)
 	want := []string{
-		"allow_alter_system=off", "archive_command=/usr/bin/freehold agent backup archive %p", "archive_mode=on", "archive_timeout=60", "data_checksums=on", "fsync=on", "max_connections=50", "password_encryption=scram-sha-256",
+		"allow_alter_system=off", "archive_command=/usr/bin/freehold agent backup archive --engine=pgbackrest %p", "archive_mode=on", "archive_timeout=60", "data_checksums=on", "fsync=on", "max_connections=50", "password_encryption=scram-sha-256",
 		"ssl=on", "statement_timeout=30000", "TimeZone=Europe/Vienna",
 		"local {postgres} {postgres} peer",
 		"local {all} {freehold_monitor} peer {map=freehold}",
