@@ -163,6 +163,8 @@ const (
 	ReasonServing = "Serving"
 	// ReasonSuspended: spec.suspended stopped the instance.
 	ReasonSuspended = "Suspended"
+	// ReasonRestoring: application and database are stopped while the instance's data is being restored.
+	ReasonRestoring = "Restoring"
 	// ReasonDatabaseNotReady: the database does not answer yet or any more.
 	ReasonDatabaseNotReady = "DatabaseNotReady"
 	// ReasonAppNotReady: the application does not answer yet or any more.

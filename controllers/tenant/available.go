@@ -18,11 +18,13 @@ import (
 func unavailable(s *scope) (reason, message string) {
 	o := s.observed
 	database, app, edge := o.statefulSets[meta.DatabaseStatefulSet], o.statefulSets[meta.AppStatefulSet], o.deployments[meta.EdgeDeployment]
-	switch {
-	case database == nil && app == nil && edge == nil:
+	if database == nil && app == nil && edge == nil {
 		return v1alpha1.ReasonNotProvisioned, "the instance does not exist yet"
-	case s.tenant.Spec.Suspended:
-		return v1alpha1.ReasonSuspended, "spec.suspended has stopped the instance; data, keys and address are kept"
+	}
+	if reason, message := stopped(s); reason != "" {
+		return reason, message
+	}
+	switch {
 	case database == nil || database.Status.ReadyReplicas == 0:
 		return v1alpha1.ReasonDatabaseNotReady, fmt.Sprintf("no pod of StatefulSet %s/%s is ready", s.namespace, meta.DatabaseStatefulSet)
 	case app == nil || app.Status.ReadyReplicas == 0:
@@ -35,9 +37,20 @@ func unavailable(s *scope) (reason, message string) {
 	return "", ""
 }
 
+// stopped says why the instance does not serve on purpose; "" if it shall.
+func stopped(s *scope) (reason, message string) {
+	if s.tenant.Spec.Suspended {
+		return v1alpha1.ReasonSuspended, "spec.suspended has stopped the instance; data, keys and address are kept"
+	}
+	if message := halted(s); message != "" {
+		return v1alpha1.ReasonRestoring, message
+	}
+	return "", ""
+}
+
 // rollout says what keeps the workloads from being as wanted; "" if they are.
 func rollout(s *scope) string {
-	waiting := append([]string{}, s.pending...)
+	waiting := append([]string{halted(s)}, s.pending...)
 	o := s.observed
 	if s.rolling {
 		waiting = append(waiting, "workloads were changed and are being rolled out")

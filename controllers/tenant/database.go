@@ -32,11 +32,7 @@ func namesIn(data map[string][]byte) databaseNames {
 
 // rememberedNames are what the ConfigMap freehold-instance says, so that no Secret need be read to know them.
 func rememberedNames(o observed) databaseNames {
-	remembered := o.configMaps[meta.InstanceConfigMap]
-	if remembered == nil {
-		return databaseNames{}
-	}
-	return databaseNames{database: remembered.Data[meta.KeyInstanceDatabase], user: remembered.Data[meta.KeyInstanceUser]}
+	return databaseNames{database: remembered(o, meta.KeyInstanceDatabase), user: remembered(o, meta.KeyInstanceUser)}
 }
 
 // database fills scope.names and scope.moved. A class with other names is taken with the instance's instead; what runs

@@ -15,6 +15,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 	"github.com/freehold-dev/freehold/controllers/internal/apply"
@@ -208,15 +209,90 @@ func TestAClaimThatHeldDataIsRemembered(t *testing.T) {
 	live := map[string]*corev1.PersistentVolumeClaim{
 		"db-0001": {Status: corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimBound}},
 		"db-0003": {Status: corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimPending}},
+		"proof-x": {Status: corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimBound}, ObjectMeta: metav1.ObjectMeta{
+			OwnerReferences: []metav1.OwnerReference{{Kind: "Pod", Name: "proof", Controller: ptr.To(true)}}}},
 	}
-	if got, want := boundClaims(n, live, false), []string{"app-0001", "db-0001", "db-0002"}; !slices.Equal(got, want) {
+	if got, want := boundClaims(n, live, "db-0001", false), []string{"app-0001", "db-0001", "db-0002"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if got, want := boundClaims(nil, nil, true), []string{meta.DatabaseClaim}; !slices.Equal(got, want) {
+	if got, want := boundClaims(nil, nil, "db-0002", true), []string{"db-0002"}; !slices.Equal(got, want) {
 		t.Errorf("an initialised database has a volume: got %v, want %v", got, want)
 	}
-	if got := boundClaims(nil, nil, false); len(got) != 0 {
+	if got := boundClaims(nil, nil, "db-0001", false); len(got) != 0 {
 		t.Errorf("a new instance has none, got %v", got)
+	}
+}
+
+func TestWhichClaimTheDatabaseRunsOn(t *testing.T) {
+	claims := func(names ...string) map[string]*corev1.PersistentVolumeClaim {
+		made := map[string]*corev1.PersistentVolumeClaim{}
+		for _, name := range names {
+			made[name] = &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		}
+		return made
+	}
+	says := func(key, value string) *corev1.Namespace {
+		n := namespace(nil, true)
+		n.Annotations = map[string]string{key: value}
+		return n
+	}
+	remembers := func(name string) map[string]*corev1.ConfigMap {
+		return map[string]*corev1.ConfigMap{meta.InstanceConfigMap: {Data: map[string]string{meta.KeyDatabaseClaim: name}}}
+	}
+	mounts := func(name string) map[string]*appsv1.StatefulSet {
+		set := &appsv1.StatefulSet{}
+		set.Spec.Template.Spec.Volumes = []corev1.Volume{{Name: "config"}, {Name: "data", VolumeSource: corev1.VolumeSource{
+			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: name}}}}
+		return map[string]*appsv1.StatefulSet{meta.DatabaseStatefulSet: set}
+	}
+	held := says(meta.AnnotationDatabaseClaim, "db-0002")
+	held.Annotations[meta.AnnotationBoundClaims] = "db-0001,db-0002"
+	for name, row := range map[string]struct {
+		world observed
+		want  string
+	}{
+		"nothing is known":                          {observed{}, "db-0001"},
+		"the namespace names one":                   {observed{namespace: says(meta.AnnotationDatabaseClaim, "db-0002"), claims: claims("db-0001", "db-0002")}, "db-0002"},
+		"the namespace wins":                        {observed{namespace: says(meta.AnnotationDatabaseClaim, "db-0001"), claims: claims("db-0001", "db-0002"), configMaps: remembers("db-0002"), statefulSets: mounts("db-0002")}, "db-0001"},
+		"one that held data and is gone":            {observed{namespace: held, claims: claims("db-0001")}, "db-0002"},
+		"one that never was":                        {observed{namespace: says(meta.AnnotationDatabaseClaim, "db-0009"), claims: claims("db-0001", "db-0002"), configMaps: remembers("db-0002")}, "db-0002"},
+		"one that is no database's":                 {observed{namespace: says(meta.AnnotationDatabaseClaim, "app-0001"), claims: claims("db-0001", "app-0001")}, "db-0001"},
+		"the annotation is lost":                    {observed{namespace: namespace(nil, true), claims: claims("db-0001", "db-0002"), configMaps: remembers("db-0002")}, "db-0002"},
+		"annotation and memory are lost":            {observed{namespace: namespace(nil, true), claims: claims("db-0001", "db-0002"), statefulSets: mounts("db-0002")}, "db-0002"},
+		"memory of one that never was":              {observed{namespace: namespace(nil, true), claims: claims("db-0001"), configMaps: remembers("db-0007"), statefulSets: mounts("db-0001")}, "db-0001"},
+		"a StatefulSet that mounts something else":  {observed{claims: claims("db-0001"), statefulSets: mounts("somebody-elses")}, "db-0001"},
+		"a restore is going on beside the database": {observed{namespace: says(meta.AnnotationRestoreClaim, "db-0002"), claims: claims("db-0001", "db-0002"), configMaps: remembers("db-0001")}, "db-0001"},
+	} {
+		if got := databaseClaim(row.world); got != row.want {
+			t.Errorf("%s: %s, want %s", name, got, row.want)
+		}
+	}
+}
+
+func TestWhichOtherClaimsOfTheDatabaseStay(t *testing.T) {
+	claim := func(instance string) *corev1.PersistentVolumeClaim {
+		return &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{v1alpha1.LabelInstance: instance}}}
+	}
+	going := claim("i1")
+	going.DeletionTimestamp = &metav1.Time{Time: time.Now()}
+	o := observed{namespace: namespace(nil, true), claims: map[string]*corev1.PersistentVolumeClaim{
+		"db-0001": claim("i1"), "db-0002": claim("i1"), "db-0003": claim("of-another"), "db-0004": going, "app-0001": claim("i1"), "db-1": claim("i1"),
+	}}
+	for asked, want := range map[string][]string{
+		"":         {"db-0001"},
+		"db-0005":  {"db-0001", "db-0005"},
+		"db-0002":  {"db-0001"}, // the present one
+		"db-0001":  {"db-0001"},
+		"app-0002": {"db-0001"},
+		"../x":     {"db-0001"},
+	} {
+		o.namespace.Annotations = map[string]string{meta.AnnotationRestoreClaim: asked}
+		if got := spareClaims(o, "i1", "db-0002"); !slices.Equal(got, want) {
+			t.Errorf("a restore asks for %q: %v, want %v", asked, got, want)
+		}
+	}
+	if got := spareClaims(observed{}, "i1", "db-0001"); len(got) != 0 {
+		t.Errorf("a new instance has %v", got)
 	}
 }
 

@@ -37,6 +37,7 @@ func (r *Reconciler) plan(ctx context.Context, s *scope) error {
 	}
 	s.failed(keptLoadBalancer(s))
 	s.failed(closedDestinations(s))
+	s.failed(misnamedClaim(s))
 	s.auditDue = r.audits.due(s.instanceID, s.now, r.auditInterval(s), certificateSource(s) != meta.SourceAuthority)
 	s.auditDue = s.auditDue || rememberedNames(s.observed) != s.names // The escrow confirms them first.
 	return nil
@@ -44,15 +45,17 @@ func (r *Reconciler) plan(ctx context.Context, s *scope) error {
 
 // renderInputs are what rendering works from, as observed.
 func (r *Reconciler) renderInputs(s *scope) render.Inputs {
-	initialized := initialized(s.observed)
+	initialized, current := initialized(s.observed), databaseClaim(s.observed)
 	inputs := render.Inputs{
 		Tenant: s.wanted, Class: s.observed.class, InstanceID: s.instanceID,
 		Images: r.options.Images, Facts: r.options.Facts,
-		Initialized: initialized,
-		BoundClaims: boundClaims(s.observed.namespace, s.observed.claims, initialized),
-		Claims:      maps.Clone(s.observed.claims),
-		Gate:        s.observed.services[meta.EdgeService],
-		Backup:      s.observed.backupPolicy,
+		Initialized:   initialized,
+		BoundClaims:   boundClaims(s.observed.namespace, s.observed.claims, current, initialized),
+		DatabaseClaim: current,
+		SpareClaims:   spareClaims(s.observed, s.instanceID, current),
+		Claims:        maps.Clone(s.observed.claims),
+		Gate:          s.observed.services[meta.EdgeService],
+		Backup:        s.observed.backupPolicy,
 	}
 	inputs.ListsHurried = listsHurried(s.observed)
 	if live := s.observed.configMaps[meta.EdgeListsConfigMap]; live != nil {
@@ -117,7 +120,7 @@ func initialized(o observed) bool {
 	if o.namespace != nil && o.namespace.Annotations[meta.AnnotationInitialized] == "true" {
 		return true
 	}
-	if remembered := o.configMaps[meta.InstanceConfigMap]; remembered != nil && remembered.Data[meta.KeyInitialized] == "true" {
+	if remembered(o, meta.KeyInitialized) == "true" {
 		return true
 	}
 	database := o.statefulSets[meta.DatabaseStatefulSet]

@@ -35,6 +35,7 @@ func (r *Reconciler) rebuild(ctx context.Context, s *scope) (*render.Revision, e
 	if revision.Database, err = ownStatefulSet(database); err != nil {
 		return nil, err
 	}
+	render.MountDatabase(revision.Database, meta.DatabaseClaim)
 	if revision.App, err = ownStatefulSet(app); err != nil {
 		return nil, err
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -19,29 +18,6 @@ import (
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
 )
-
-// boundClaims are the names of the claims that hold or held data: those that the namespace remembers and those that
-// are bound now, sorted. The list only grows.
-func boundClaims(namespace *corev1.Namespace, live map[string]*corev1.PersistentVolumeClaim, initialized bool) []string {
-	var names []string
-	if namespace != nil {
-		for _, name := range strings.Split(namespace.Annotations[meta.AnnotationBoundClaims], ",") {
-			if name = strings.TrimSpace(name); name != "" {
-				names = append(names, name)
-			}
-		}
-	}
-	for name, claim := range live {
-		if claim.Status.Phase == corev1.ClaimBound {
-			names = append(names, name)
-		}
-	}
-	if initialized {
-		names = append(names, meta.DatabaseClaim)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
 
 // missing are the wanted claims that held data and that the cache does not have.
 func missing(wanted []*corev1ac.PersistentVolumeClaimApplyConfiguration, bound []string, live map[string]*corev1.PersistentVolumeClaim) []string {
@@ -80,7 +56,7 @@ func (r *Reconciler) guardVolumes(ctx context.Context, s *scope) error {
 	for _, name := range lost {
 		s.failed(volumeLost(s, name))
 	}
-	return nil
+	return r.guardPrevious(ctx, s)
 }
 
 func volumeLost(s *scope, claim string) error {
@@ -97,7 +73,7 @@ func volumeLost(s *scope, claim string) error {
 func (r *Reconciler) retainVolumes(ctx context.Context, s *scope) error {
 	var errs []error
 	for _, claim := range s.observed.claims {
-		if claim.Spec.VolumeName != "" && claim.Status.Phase == corev1.ClaimBound {
+		if claim.Spec.VolumeName != "" && claim.Status.Phase == corev1.ClaimBound && !thrownAway(claim) {
 			errs = append(errs, r.retainVolume(ctx, s, claim))
 		}
 	}

@@ -35,8 +35,8 @@ func (r *Reconciler) workloads(ctx context.Context, s *scope) error {
 	if err := each(ctx, r, s, apply.ConfigMap, s.observed.configMaps, s.running.content.ConfigMaps); err != nil {
 		return err
 	}
-	replicas := render.Scale(s.tenant, s.observed.class, false)
-	database, app, edge := s.running.content.Workloads(s.running.number, replicas)
+	replicas := render.Scale(s.tenant, s.observed.class, halted(s) != "")
+	database, app, edge := s.running.content.Workloads(s.running.number, replicas, s.inputs.DatabaseClaim)
 	sets := s.observed.statefulSets
 	changedDatabase, databaseErr := do(ctx, r, s, apply.StatefulSet, sets[meta.DatabaseStatefulSet], database)
 	changedApp, appErr := do(ctx, r, s, apply.StatefulSet, sets[meta.AppStatefulSet], app)

@@ -2,7 +2,11 @@
 
 package meta
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
 
 // Policy labels (v1alpha1.LabelPolicy) and components of the pods that back up and restore.
 const (
@@ -36,6 +40,8 @@ const (
 	KeyArchiving = "archiving"
 	ArchivingOn  = "on"
 	ArchivingOff = "off"
+	// KeyDatabaseClaim in InstanceConfigMap repeats AnnotationDatabaseClaim, should that be lost.
+	KeyDatabaseClaim = "database-claim"
 
 	KeyPgBackRestConf = "pgbackrest.conf"
 	KeyDestinations   = "destinations.json"
@@ -121,6 +127,13 @@ const (
 
 // DatabaseClaimName is the name of a database volume's claim by number.
 func DatabaseClaimName(number int) string { return fmt.Sprintf("db-%04d", number) }
+
+// IsDatabaseClaim reports whether a name is one that DatabaseClaimName makes.
+func IsDatabaseClaim(name string) bool {
+	digits, ok := strings.CutPrefix(name, "db-")
+	number, err := strconv.Atoi(digits)
+	return ok && err == nil && number > 0 && DatabaseClaimName(number) == name
+}
 
 // BackupKeysSecret is the name of the Secret in the operator's namespace that keeps the keys of an instance's backups.
 func BackupKeysSecret(instanceID string) string { return "backup-" + instanceID }

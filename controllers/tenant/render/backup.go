@@ -51,7 +51,7 @@ func archiverMounts(database []mounted) []mounted {
 	var made []mounted
 	for _, m := range database {
 		switch *m.volume.Name {
-		case "data", "sockets":
+		case dataVolume, "sockets":
 			m.writable = false // To connect to a socket is not to write to its folder.
 			made = append(made, m)
 		case "instance", "trust", "tls", "tmp":

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
@@ -32,7 +33,7 @@ func claims(in Inputs) []*corev1ac.PersistentVolumeClaimApplyConfiguration {
 
 func volumes(in Inputs) []volume {
 	class, tenant := in.Class.Spec, in.Tenant.Spec
-	database := volume{name: meta.DatabaseClaim, component: meta.ComponentDatabase,
+	database := volume{name: databaseClaim(in), component: meta.ComponentDatabase,
 		storageClass: class.Database.Storage.StorageClassName, size: class.Database.Storage.Size}
 	if tenant.Database != nil && tenant.Database.Storage != nil {
 		database.size = *tenant.Database.Storage
@@ -51,7 +52,30 @@ func volumes(in Inputs) []volume {
 	if class.App.DataVolume != nil || in.Claims[meta.AppClaim] != nil {
 		wanted = append(wanted, app)
 	}
+	for _, name := range in.SpareClaims {
+		wanted = append(wanted, spare(in, name, database))
+	}
 	return wanted
+}
+
+// databaseClaim is the claim that the database runs on.
+func databaseClaim(in Inputs) string { return or(in.DatabaseClaim, meta.DatabaseClaim) }
+
+// spare is a claim of the database beside the one that it runs on. A new one, to restore into, is made as that one is;
+// one that exists stays as it is, and does not grow with the database.
+func spare(in Inputs, name string, database volume) volume {
+	made := volume{name: name, component: meta.ComponentDatabase}
+	if in.Claims[name] != nil {
+		return made
+	}
+	made.storageClass, made.size = database.storageClass, database.size
+	if current := in.Claims[database.name]; current != nil {
+		made.storageClass = ptr.Deref(current.Spec.StorageClassName, "")
+		if has := current.Spec.Resources.Requests[corev1.ResourceStorage]; has.Cmp(made.size) > 0 {
+			made.size = has
+		}
+	}
+	return made
 }
 
 // claim keeps what Kubernetes does not let a claim change: its storage class, its access modes, and its size downwards.

@@ -46,6 +46,7 @@ func instanceConfigMap(in Inputs) *corev1ac.ConfigMapApplyConfiguration {
 
 			meta.KeyInstanceDatabase: databaseName(in),
 			meta.KeyInstanceUser:     databaseUser(in),
+			meta.KeyDatabaseClaim:    databaseClaim(in),
 		})
 }
 

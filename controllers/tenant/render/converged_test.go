@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/freehold-dev/freehold/controllers/internal/apply"
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
 	"github.com/freehold-dev/freehold/controllers/internal/testenv"
 	"github.com/freehold-dev/freehold/controllers/tenant/render"
 )
@@ -42,7 +43,7 @@ func applyAll(t *testing.T, c client.Client, in render.Inputs, want apply.Result
 	applyEach(t, a, apply.ConfigMap, want, append(o.ConfigMaps, revision.ConfigMaps...)...)
 	applyEach(t, a, apply.Service, want, o.Services...)
 	applyEach(t, a, apply.PersistentVolumeClaim, want, o.Claims...)
-	db, app, edge := revision.Workloads(1, render.Scale(in.Tenant, in.Class, false))
+	db, app, edge := revision.Workloads(1, render.Scale(in.Tenant, in.Class, false), meta.DatabaseClaim)
 	applyEach(t, a, apply.StatefulSet, want, db, app)
 	applyEach(t, a, apply.Deployment, want, edge)
 	applyEach(t, a, apply.PodDisruptionBudget, want, o.Budgets...)

@@ -23,6 +23,8 @@ const (
 	// begin it again.
 	recoverySeconds = 3600
 	startupPeriod   = 2
+	// dataVolume is the database's volume in its pods.
+	dataVolume = "data"
 	// rolloutHistory is how many of its own revisions Kubernetes keeps; Freehold keeps a tenant's.
 	rolloutHistory = 2
 )
@@ -65,7 +67,7 @@ func databaseMounts(in Inputs, config string) []mounted {
 	limit := databaseLimits(in).memory
 	shared := resource.NewQuantity(max(limit.Value()/4, 16<<20), resource.BinarySI)
 	return []mounted{
-		fromClaim("data", meta.DatabaseClaim, meta.DataDir),
+		fromClaim(dataVolume, meta.DatabaseClaim, meta.DataDir),
 		fromConfigMap("config", config, meta.ConfigDir),
 		fromConfigMap("instance", meta.InstanceConfigMap, meta.InstanceDir),
 		fromConfigMap("trust", meta.TrustConfigMap, meta.TrustDir),

@@ -11,6 +11,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
 	"github.com/freehold-dev/freehold/controllers/tenant/render"
 )
 
@@ -31,7 +32,7 @@ func TestRevisionIsTheGoldenOne(t *testing.T) {
 	for name, in := range shapes {
 		t.Run(name, func(t *testing.T) {
 			revision := mustRevision(t, in())
-			database, app, edge := revision.Workloads(1, render.Scale(in().Tenant, in().Class, false))
+			database, app, edge := revision.Workloads(1, render.Scale(in().Tenant, in().Class, false), meta.DatabaseClaim)
 			var objects []any
 			for _, config := range revision.ConfigMaps {
 				objects = append(objects, config)

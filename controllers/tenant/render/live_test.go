@@ -364,6 +364,29 @@ func TestClaimsKeepWhatKubernetesDoesNotLetThemChange(t *testing.T) {
 	}
 }
 
+func TestClaimsForARestoreAreMadeLikeTheDatabasesAndOldOnesStayAsTheyAre(t *testing.T) {
+	live := func(size, class string) *corev1.PersistentVolumeClaim {
+		return &corev1.PersistentVolumeClaim{Spec: corev1.PersistentVolumeClaimSpec{StorageClassName: &class,
+			Resources: corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse(size)}}}}
+	}
+	in := miniflux()
+	in.Class.Spec.Database.Storage.StorageClassName = "of-today"
+	in.DatabaseClaim, in.SpareClaims = "db-0002", []string{"db-0001", "db-0003"}
+	in.Claims = map[string]*corev1.PersistentVolumeClaim{"db-0001": live("5Gi", "old"), "db-0002": live("40Gi", "fast")}
+	var has []string
+	for _, claim := range mustLive(t, in).Claims {
+		size := (*claim.Spec.Resources.Requests)[corev1.ResourceStorage]
+		has = append(has, fmt.Sprintf("%s %s %s", *claim.Name, size.String(), *claim.Spec.StorageClassName))
+	}
+	equal(t, "claims", has, []string{"db-0002 40Gi fast", "db-0001 5Gi old", "db-0003 40Gi fast"})
+	if hard := (*mustLive(t, in).Quota.Spec.Hard)[corev1.ResourceRequestsStorage]; hard.String() != "85Gi" {
+		t.Errorf("the quota has room for %s, expected all of them", hard.String())
+	}
+	if has := configMapNamed(mustLive(t, in), meta.InstanceConfigMap).Data[meta.KeyDatabaseClaim]; has != "db-0002" {
+		t.Errorf("remembered is %s", has)
+	}
+}
+
 func TestTheApplicationsVolumeStaysWantedWhenTheClassHasNoneAnyMore(t *testing.T) {
 	in := miniflux()
 	if claims := mustLive(t, in).Claims; len(claims) != 1 {

@@ -150,7 +150,7 @@ func TestARevisionWithUnknownFieldsIsRefused(t *testing.T) {
 func TestWorkloadsAreCopiesWithNumberHashAndReplicas(t *testing.T) {
 	revision := mustRevision(t, dex())
 	hash := revision.Hash()
-	db, app, edge := revision.Workloads(7, render.Replicas{Database: 1, App: 1, Edge: 3})
+	db, app, edge := revision.Workloads(7, render.Replicas{Database: 1, App: 1, Edge: 3}, meta.DatabaseClaim)
 	for name, annotations := range map[string]map[string]string{"db": db.Annotations, "app": app.Annotations, "edge": edge.Annotations} {
 		if annotations[meta.AnnotationRevision] != "7" || annotations[meta.AnnotationRevisionHash] != hash {
 			t.Errorf("%s is annotated with %v, expected revision 7 with hash %s", name, annotations, hash)
@@ -175,12 +175,42 @@ func TestScale(t *testing.T) {
 	if has := render.Scale(in.Tenant, in.Class, false); has != running {
 		t.Errorf("a running instance has %+v, expected %+v", has, running)
 	}
-	if has := render.Scale(in.Tenant, in.Class, true); has != (render.Replicas{}) {
-		t.Errorf("a stopped instance has %+v", has)
+	if has := render.Scale(in.Tenant, in.Class, true); has != (render.Replicas{Edge: 2}) {
+		t.Errorf("while its data is restored an instance has %+v, expected the gate alone", has)
 	}
 	in.Tenant.Spec.Suspended = true
-	if has := render.Scale(in.Tenant, in.Class, false); has != (render.Replicas{}) {
-		t.Errorf("a suspended instance has %+v", has)
+	for _, stopped := range []bool{false, true} {
+		if has := render.Scale(in.Tenant, in.Class, stopped); has != (render.Replicas{}) {
+			t.Errorf("a suspended instance has %+v", has)
+		}
+	}
+}
+
+func TestTheDatabaseMovesToAnotherClaimWithoutAnotherRevision(t *testing.T) {
+	in := dex()
+	revision := mustRevision(t, in)
+	in.DatabaseClaim, in.SpareClaims = "db-0002", []string{"db-0001"}
+	if moved := mustRevision(t, in); moved.Hash() != revision.Hash() {
+		t.Error("a restore into another claim looks like an update")
+	}
+	mounted := func(claim string) []string {
+		db, app, _ := revision.Workloads(1, render.Replicas{}, claim)
+		var names []string
+		for _, volume := range append(db.Spec.Template.Spec.Volumes, app.Spec.Template.Spec.Volumes...) {
+			if volume.PersistentVolumeClaim != nil {
+				names = append(names, *volume.PersistentVolumeClaim.ClaimName)
+			}
+		}
+		return names
+	}
+	equal(t, "claims before", mounted("db-0001"), []string{"db-0001", "app-0001"})
+	equal(t, "claims after", mounted("db-0002"), []string{"db-0002", "app-0001"})
+	equal(t, "claims before, asked again", mounted("db-0001"), []string{"db-0001", "app-0001"})
+	db, _, _ := revision.Workloads(1, render.Replicas{}, "db-0002")
+	render.MountDatabase(db, meta.DatabaseClaim)
+	same, _, _ := revision.Workloads(1, render.Replicas{}, meta.DatabaseClaim)
+	if !equality.Semantic.DeepEqual(db, same) {
+		t.Error("a workload that was moved cannot be read back as its revision")
 	}
 }
 
@@ -214,7 +244,7 @@ func TestYesterdaysRevisionsMakeYesterdaysWorkloads(t *testing.T) {
 			if hash := revision.Hash(); !strings.Contains(path, hash) {
 				t.Errorf("the hash is %s now", hash)
 			}
-			db, app, edge := revision.Workloads(3, render.Replicas{Database: 1, App: 1, Edge: 2})
+			db, app, edge := revision.Workloads(3, render.Replicas{Database: 1, App: 1, Edge: 2}, meta.DatabaseClaim)
 			want, err := os.ReadFile(strings.TrimSuffix(path, ".json") + ".workloads")
 			if err != nil {
 				t.Fatal(err)

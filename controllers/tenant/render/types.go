@@ -75,6 +75,11 @@ type Inputs struct {
 	// Backup is the policy that the Tenant names; nil if it names none, or one that does not exist. The walls and the
 	// quota follow it; whether the write-ahead log is archived does not: see archiving.
 	Backup *v1alpha1.BackupPolicy
+	// DatabaseClaim is the claim that the database runs on; empty for the first one. Revisions do not know it.
+	DatabaseClaim string
+	// SpareClaims are the other claims of the database that are to exist: one that a restore asks for, and those that
+	// were the database's before, or became none.
+	SpareClaims []string
 	// Claims are the live claims by name: their storage class is kept and they never shrink.
 	Claims map[string]*corev1.PersistentVolumeClaim
 	// Gate is the live Service of the gate; nil if there is none. Its load balancer class is kept.
