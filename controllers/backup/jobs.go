@@ -134,6 +134,9 @@ func (w workshop) pod(t task) (*corev1ac.PodSpecApplyConfiguration, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, m := range w.mounts(t) {
+		container.WithVolumeMounts(m.mount()) // Before the pod takes a copy of it.
+	}
 	spec := corev1ac.PodSpec().
 		WithRestartPolicy(corev1.RestartPolicyNever).
 		WithServiceAccountName(meta.DatabaseStatefulSet).
@@ -157,7 +160,6 @@ func (w workshop) pod(t task) (*corev1ac.PodSpecApplyConfiguration, error) {
 	}
 	for _, m := range w.mounts(t) {
 		spec.WithVolumes(m.volume)
-		container.WithVolumeMounts(m.mount())
 	}
 	return spec, w.waitForWalls(spec)
 }

@@ -176,6 +176,15 @@ func (s *scene) ends(job *batchv1.Job, result engine.Result) {
 	s.Expect(env.Client.Status().Update(s.ctx, job)).To(Succeed())
 }
 
+// mountsOf are the folders that a Job's container sees.
+func mountsOf(job *batchv1.Job) []string {
+	var paths []string
+	for _, m := range job.Spec.Template.Spec.Containers[0].VolumeMounts {
+		paths = append(paths, m.MountPath)
+	}
+	return paths
+}
+
 func recovered(timeline int) engine.Result {
 	return engine.Result{Job: engine.JobRestore, Destination: "site-a", Recovery: &engine.Recovery{
 		Backup: "20260301-110000F", Reached: at(9), Seconds: 12, Timeline: timeline, SystemIdentifier: "7"}}
@@ -218,6 +227,7 @@ func TestARestoreStopsTheInstanceRestoresAsideAndGoesOver(t *testing.T) {
 	s.Expect(command).To(ContainSubstring("backup restore"))
 	s.Expect(command).To(ContainSubstring("--destination=site-a"))
 	s.Expect(command).To(ContainSubstring("--target=2026-03-01T12:10:00Z --timeline=current"))
+	s.Expect(mountsOf(job)).To(ContainElements(meta.BackupDir, meta.DataDir, meta.SpoolDir), "the Job should see what it works with")
 	s.Expect(*job.Spec.BackoffLimit).To(BeZero(), "an attempt that failed is not repeated unseen")
 
 	s.pass("accident")

@@ -27,9 +27,12 @@ import (
 // orders is a table of the customer's that somebody writes to all the time.
 const orders = "CREATE TABLE IF NOT EXISTS orders (id bigserial PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp())"
 
-// sql runs statements in the customer's database, as its administrator in the pod.
+// asTheApplication makes psql connect as the application does: nobody else comes into its database.
+const asTheApplication = `exec psql "$(cat /etc/freehold/credentials/url)" -q -v ON_ERROR_STOP=1 "$@"`
+
+// sql runs statements in the customer's database.
 func (c *customer) sql(ctx context.Context, statement string) (string, error) {
-	return c.exec(ctx, "db-0", "psql", "-h", "/run/postgresql", "-U", "postgres", "-d", "miniflux", "-v", "ON_ERROR_STOP=1", "-tAc", statement)
+	return c.exec(ctx, "db-0", "sh", "-c", asTheApplication, "psql", "-tAc", statement)
 }
 
 func (c *customer) mustSQL(ctx context.Context, statement string) string {
@@ -49,8 +52,7 @@ func (c *customer) underLoad(ctx context.Context) (stop func()) {
 	go func() {
 		defer close(done)
 		for background.Err() == nil {
-			cmd := exec.CommandContext(background, "kubectl", "exec", "-i", "-n", c.namespace, "db-0", "-c", "postgres", "--",
-				"psql", "-q", "-h", "/run/postgresql", "-U", "postgres", "-d", "miniflux")
+			cmd := exec.CommandContext(background, "kubectl", "exec", "-i", "-n", c.namespace, "db-0", "-c", "postgres", "--", "sh", "-c", asTheApplication)
 			cmd.Stdin = strings.NewReader("INSERT INTO orders DEFAULT VALUES \\watch i=0.1\n")
 			_ = cmd.Run() // The database may be away: that is what the stories are about.
 		}
