@@ -44,7 +44,7 @@ manifests: ## CRDs and the operator's role, from the markers in the code, into c
 	"$(call TOOL,codegen)/controller-gen" paths=./api/v1alpha1 crd output:crd:dir=config/crd/bases
 	"$(call TOOL,codegen)/controller-gen" paths=./controllers/... rbac:roleName=freehold-manager output:rbac:dir=config/rbac
 	hack/chart-crds.sh config/crd/bases charts/freehold/templates/crds
-	hack/chart-manifests.sh charts/freehold/templates/generated config/rbac/*role*.yaml config/admission/{deletion_protection,operator,protection}.yaml
+	hack/chart-manifests.sh charts/freehold/templates/generated config/rbac/*role*.yaml config/admission/{deletion_protection,operator,protection,restores}.yaml
 
 .PHONY: docs
 docs: ## The reference of the API from the types: docs/reference/api.md | Go | 10 s

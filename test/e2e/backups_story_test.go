@@ -243,8 +243,7 @@ var _ = Describe("A customer is backed up to two sites", Ordered, Label("backups
 		restore := &v1alpha1.Restore{ObjectMeta: metav1.ObjectMeta{Namespace: customer.namespace, Name: "too-early"}}
 		restore.Spec.Target = moment(time.Now().Add(-48 * time.Hour))
 		lives := customer.lives(ctx)
-		Expect(api.Create(ctx, restore)).To(Succeed())
-		customer.restoreTells(ctx, restore, v1alpha1.ConditionComplete, "Complete=False TargetOutsideWindow")
+		Expect(api.Create(ctx, restore)).To(MatchError(ContainSubstring("cannot be restored: the destinations hold every moment from")))
 		Expect(customer.lives(ctx)).To(Equal(lives), "nothing should have been restarted")
 	}, SpecTimeout(limit))
 })
