@@ -48,7 +48,10 @@ func (r *Reconciler) database(ctx context.Context, s *scope) error {
 		}
 	}
 	if !s.names.complete() {
-		s.names = wanted // Nothing is stored: the instance is new.
+		var err error
+		if s.names, err = r.firstNames(ctx, s, wanted); err != nil {
+			return err
+		}
 	}
 	if s.names == wanted {
 		return nil
@@ -61,6 +64,18 @@ func (r *Reconciler) database(ctx context.Context, s *scope) error {
 	s.observed.class.Spec.Database.Name = v1alpha1.Identifier(s.names.database)
 	s.observed.class.Spec.Database.User = v1alpha1.Identifier(s.names.user)
 	return nil
+}
+
+// firstNames are those of a new instance: its class's, or those in the backups that it is filled from.
+func (r *Reconciler) firstNames(ctx context.Context, s *scope, wanted databaseNames) (databaseNames, error) {
+	source, err := r.sourceEscrow(ctx, s)
+	if err != nil || source == nil {
+		return wanted, err
+	}
+	if names := namesIn(source.Data); names.complete() {
+		return names, nil
+	}
+	return wanted, nil // The other instance's escrow is older than the names in it.
 }
 
 // storedNames reads the names from the escrow, or from the application's credentials where the escrow is lost or older

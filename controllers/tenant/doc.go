@@ -30,6 +30,9 @@
 //   - Nothing is owned by the Tenant through ownerReferences: garbage collection can neither stop a customer nor
 //     delete data. Children carry labels; watches map the labels back to the Tenant.
 //   - The instance ID on the namespace is the identity, not the Tenant's name or UID.
+//   - Restores reach the instance through annotations of its namespace (meta/backup.go): which claim the database runs on
+//     (claims.go), whether it is stopped for a restore or waits to be filled (restore.go). A new instance that is filled from
+//     backups takes over what the other's application was given (inherit.go).
 //   - A converged Tenant costs no request. Secrets, which are not watched, are audited at a pace of their own.
 //   - A step that fails stops those that depend on it and no others; Reconcile retries, waits or gives up
 //     (Stalled) according to the kind of error, see stall.go.

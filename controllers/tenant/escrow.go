@@ -46,8 +46,12 @@ func (r *Reconciler) loadEscrow(ctx context.Context, s *scope, names []string) (
 	switch {
 	case apierrors.IsNotFound(err):
 		secret = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: key.Name, Namespace: key.Namespace, Labels: meta.Labels(s.name, s.instanceID, "escrow")}}
+		markSource(s, secret)
 	case err != nil:
 		return nil, fmt.Errorf("reading the escrow %s: %w", key, err)
+	}
+	if err := confirmSource(s, secret); err != nil {
+		return nil, err
 	}
 	named, err := r.nameEscrow(ctx, s, secret)
 	if err != nil {

@@ -22,8 +22,8 @@ import (
 	"github.com/freehold-dev/freehold/controllers/tenant/render"
 )
 
-// complete is the escrow's data with what it lacks: first from the tenant's own Secrets, then made anew; nil if it
-// lacks nothing. Values that a database or an application already works with are never made anew unasked: what they
+// complete is the escrow's data with what it lacks: first from the tenant's own Secrets, then from the instance that a new
+// one is filled from, then made anew; nil if it lacks nothing. Values that a database or an application already works with are never made anew unasked: what they
 // encrypted, or whom they trust, hangs on them. Then the error is a stall, and nothing is stored.
 func (r *Reconciler) complete(ctx context.Context, s *scope, have map[string][]byte, names []string) (map[string][]byte, error) {
 	used := usedValues(s.inputs.Running, names)
@@ -33,6 +33,9 @@ func (r *Reconciler) complete(ctx context.Context, s *scope, have map[string][]b
 	}
 	found, err := r.salvage(ctx, s)
 	if err != nil {
+		return nil, err
+	}
+	if err := r.inherit(ctx, s, found); err != nil {
 		return nil, err
 	}
 	data := refill(have, found, wanted)

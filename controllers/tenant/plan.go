@@ -115,9 +115,10 @@ func (r *Reconciler) renderLive(s *scope) error {
 	return err
 }
 
-// initialized reports whether the database was up once: it is now, or one of the two places says so that remember it.
+// initialized reports whether the database was up once, so that its volume holds data: it is up now, or one of the two
+// places says so that remember it. An instance that was filled from backups counts as if it had been.
 func initialized(o observed) bool {
-	if o.namespace != nil && o.namespace.Annotations[meta.AnnotationInitialized] == "true" {
+	if o.namespace != nil && (o.namespace.Annotations[meta.AnnotationInitialized] == "true" || o.namespace.Annotations[meta.AnnotationBootstrapped] != "") {
 		return true
 	}
 	if remembered(o, meta.KeyInitialized) == "true" {

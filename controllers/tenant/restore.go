@@ -22,7 +22,21 @@ func halted(s *scope) string {
 		return fmt.Sprintf("application and database are stopped for Restore %s/%s and come back by themselves; the gate answers 503 meanwhile. Should there be no such Restore any more, run: kubectl annotate namespace %s %s-",
 			s.namespace, restore, s.namespace, meta.AnnotationStoppedFor)
 	}
+	if source := filledFrom(s); source != "" {
+		return fmt.Sprintf("the new instance is filled from the backups of instance %s before application and database start for the first time; the condition %s says how far that is",
+			source, v1alpha1.ConditionRestored)
+	}
 	return ""
+}
+
+// filledFrom is the ID of the instance from whose backups a new one is to be filled; "" if it is to be filled from none, or
+// holds data already: of its own, or since it was filled.
+func filledFrom(s *scope) string {
+	bootstrap := s.tenant.Spec.Bootstrap
+	if bootstrap == nil || bootstrap.Restore == nil || initialized(s.observed) {
+		return ""
+	}
+	return bootstrap.Restore.InstanceID
 }
 
 // stoppedFor names the Restore for which the instance is stopped; "" if for none.

@@ -34,7 +34,7 @@ var secretKind = apply.Kind[*corev1.Secret, *corev1ac.SecretApplyConfiguration]{
 // secretsHash is the hash of what the Secrets are made from, as far as everybody may know it. It stands on the trust
 // ConfigMap; while it agrees, no Secret is read outside the audit.
 func secretsHash(s *scope, trust string) (string, error) {
-	raw, err := json.Marshal(map[string]any{
+	from := map[string]any{
 		"format":    secretsFormat,
 		"instance":  s.instanceID,
 		"leaves":    render.Certificates(s.inputs),
@@ -43,7 +43,11 @@ func secretsHash(s *scope, trust string) (string, error) {
 		"database":  []string{s.names.database, s.names.user},
 		"domain":    s.inputs.Facts.ClusterDomain,
 		"trust":     trust,
-	})
+	}
+	if source := filledFrom(s); source != "" {
+		from["source-instance"] = source // The escrow confirms it before anything else is done.
+	}
+	raw, err := json.Marshal(from)
 	if err != nil {
 		return "", fmt.Errorf("hashing what the Secrets are made from: %w", err)
 	}
