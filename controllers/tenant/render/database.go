@@ -34,6 +34,8 @@ const (
 func database(in Inputs, config string) *appsv1ac.StatefulSetApplyConfiguration {
 	who := identity{meta.UIDPostgres, meta.UIDPostgres, meta.UIDPostgres}
 	template := podTemplate(in, meta.ComponentDatabase, meta.DatabaseStatefulSet, who, databaseGraceSeconds, in.Class.Spec.Database.Scheduling)
+	// Whoever looks at the logs means the server, not its archiver.
+	template.WithAnnotations(map[string]string{"kubectl.kubernetes.io/default-container": meta.ContainerDB})
 	all := databaseMounts(in, config)
 	archive := archiveMounts()
 	own := slices.Concat(all, archive)
