@@ -32,9 +32,9 @@ var cronJobKind = apply.Kind[*batchv1.CronJob, *batchv1ac.CronJobApplyConfigurat
 // cronJob makes a destination's CronJob be as it shall. yield says that a Job of the operator works on the repository, or
 // is about to.
 func (r *Reconciler) cronJob(ctx context.Context, s *scope, d *destination, yield bool) error {
-	live, unable := s.observed.cronJobs[cronJobName(d.name)], d.wrong != nil
-	suspended := yield || s.held() != "" || unable
-	if live == nil && unable {
+	live := s.observed.cronJobs[cronJobName(d.name)]
+	suspended := yield || s.held() != "" || !d.usable()
+	if live == nil && !d.usable() {
 		return nil // It could not do anything.
 	}
 	if !archives(&s.observed.database.Spec.Template) {
@@ -51,7 +51,7 @@ func (r *Reconciler) cronJob(ctx context.Context, s *scope, d *destination, yiel
 	if suspended {
 		want.Spec.WithSuspend(true)
 	}
-	if !unable {
+	if d.usable() {
 		want.WithAnnotations(map[string]string{annotationSecrets: s.memory.secrets})
 	}
 	_, err = apply.Do(ctx, r.applier, cronJobKind, live, want)

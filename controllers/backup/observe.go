@@ -241,6 +241,9 @@ func (r *Reconciler) gather(s *scope) {
 	}
 }
 
+// usable reports whether keys and credentials of the destination are there.
+func (d *destination) usable() bool { return d.wrong == nil }
+
 func (s *scope) destination(name string) *destination {
 	at := slices.IndexFunc(s.destinations, func(d *destination) bool { return d.name == name })
 	if at < 0 {

@@ -135,7 +135,7 @@ func (r *Reconciler) tellWaiting(ctx context.Context, s *scope, d *destination, 
 		case d.wrong != nil:
 			why = d.wrong.Error()
 		case why == "":
-			why = "the instance is not available"
+			why = "the database is not ready, or the instance has never been available"
 		}
 		if err := r.tell(ctx, s, b, v1alpha1.ReasonWaiting, why); err != nil {
 			return err

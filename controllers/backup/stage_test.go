@@ -5,11 +5,13 @@ package backup
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -21,6 +23,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
@@ -34,7 +37,10 @@ import (
 
 var env *testenv.Environment
 
-func TestMain(m *testing.M) { testenv.Main(m, &env) }
+func TestMain(m *testing.M) {
+	log.SetLogger(logr.Discard())
+	testenv.Main(m, &env)
+}
 
 // recipient is the public half of an age key that nobody has.
 const recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
@@ -58,11 +64,19 @@ func newStage(t *testing.T, name string, edits ...func(*v1alpha1.BackupPolicy)) 
 	t.Helper()
 	s := &stage{WithT: NewWithT(t), ctx: t.Context(), name: name, clock: clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))}
 	s.archive = s.healthy
+	t.Cleanup(s.removeJobs)
 	s.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.operatorNamespace()}})
 	s.policy(edits...)
 	s.instance()
 	s.restart()
 	return s
+}
+
+// removeJobs leaves the fleet's places to the other tests.
+func (s *stage) removeJobs() {
+	for _, namespace := range []string{s.namespace(), s.operatorNamespace()} {
+		s.Expect(env.Client.DeleteAllOf(context.Background(), &batchv1.Job{}, client.InNamespace(namespace), client.PropagationPolicy(metav1.DeletePropagationBackground))).To(Succeed())
+	}
 }
 
 func (s *stage) operatorNamespace() string { return "ops-" + s.name }
@@ -375,4 +389,48 @@ func argument(job *batchv1.Job, name string) string {
 		}
 	}
 	return ""
+}
+
+var errSilent = errors.New("i/o timeout")
+
+// scheduled is a Job as the CronJob of a destination makes it.
+func (s *stage) scheduled(site, name string) *batchv1.Job {
+	cronJob := s.cronJob(site)
+	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: s.namespace(), Labels: cronJob.Spec.JobTemplate.Labels,
+		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(cronJob, batchv1.SchemeGroupVersion.WithKind("CronJob"))}},
+		Spec: cronJob.Spec.JobTemplate.Spec}
+	s.create(job)
+	return job
+}
+
+func (s *stage) backup(name string) *v1alpha1.Backup {
+	backup := &v1alpha1.Backup{}
+	s.get(name, backup)
+	return backup
+}
+
+// backups ends all base backups that are due or become due.
+func (s *stage) backups() {
+	for range 2 {
+		s.after(settleTime)
+		for _, site := range []string{"site-a", "site-b"} {
+			for _, job := range s.jobs(engine.JobBackup, site) {
+				s.end(&job, s.backedUp(site, int(*s.site(site).Backups)+1))
+			}
+		}
+		s.passes()
+	}
+}
+
+// told are the events since the last look.
+func (s *stage) told() string {
+	var all []string
+	for {
+		select {
+		case event := <-s.events.Events:
+			all = append(all, event)
+		default:
+			return strings.Join(all, "\n")
+		}
+	}
 }

@@ -29,7 +29,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, s *scope) error {
 	if equality.Semantic.DeepEqual(before, s.next) {
 		return nil
 	}
-	if equality.Semantic.DeepEqual(essence(before), essence(s.next)) {
+	if len(s.collected) == 0 && equality.Semantic.DeepEqual(essence(before), essence(s.next)) {
 		if left := s.lastWritten().Add(evidenceInterval).Sub(s.now); left > 0 {
 			s.comeBack(left)
 			return nil
@@ -66,9 +66,12 @@ func essence(status v1alpha1.TenantStatus) v1alpha1.TenantStatus {
 	return out
 }
 
+// withoutMessages takes away the messages that change all the time: how far an archive is that lags.
 func withoutMessages(all []metav1.Condition) {
 	for i := range all {
-		all[i].Message = ""
+		if all[i].Type == v1alpha1.ConditionPointInTimeRecoverable {
+			all[i].Message = ""
+		}
 	}
 }
 

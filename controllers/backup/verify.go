@@ -61,7 +61,7 @@ func (r *Reconciler) proofTask(s *scope, d *destination) (task, error) {
 func (s *scope) proofs() []proof {
 	var all []proof
 	for _, d := range s.destinations {
-		if d.wrong == nil {
+		if d.usable() {
 			all = append(all, proof{name: d.name, full: ptr.Deref(d.status.FullBackups, 0) > 0, verified: timeIn(d.status.LastVerified), unproven: s.unproven(d)})
 		}
 	}

@@ -30,9 +30,11 @@ func (r *Reconciler) wish(s *scope, d *destination) (*wish, error) {
 	return &wish{name: jobName(engine.JobBackup, d.name, occasion(stands.backup), occasion(stands.attempt)), task: made}, err
 }
 
-// able reports whether a base backup can be made now.
+// able reports whether a base backup can be made now. The first one waits until the instance is as it shall be; from then
+// on the database is enough.
 func (s *scope) able(d *destination) bool {
-	return s.held() == "" && d.wrong == nil && apimeta.IsStatusConditionTrue(s.tenant.Status.Conditions, v1alpha1.ConditionAvailable)
+	return s.held() == "" && d.usable() && s.observed.database.Status.ReadyReplicas > 0 &&
+		(d.status.LastBackup != nil || apimeta.IsStatusConditionTrue(s.tenant.Status.Conditions, v1alpha1.ConditionAvailable))
 }
 
 func (d *destination) standing() standing {
