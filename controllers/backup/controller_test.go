@@ -106,7 +106,7 @@ func TestEvidenceThatIsTooOldIsUnknown(t *testing.T) {
 }
 
 func TestAFailedBackupIsRepeatedWithGrowingPausesAndBlocksNothing(t *testing.T) {
-	s := newStage(t, "failing")
+	s := newStage(t, "repeats")
 	s.passes()
 	s.after(settleTime)
 	s.end(s.theJob(engine.JobBackup, "site-b"), s.backedUp("site-b", 1))

@@ -124,8 +124,8 @@ func TestAKeysSecretOfAnotherTenantIsNobodysCredentials(t *testing.T) {
 	s := newStage(t, "thief")
 	s.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "victim", Namespace: s.operatorNamespace(), Labels: meta.Labels("victim", "victim", "backup-keys")},
 		Data: map[string][]byte{engine.CredentialAccessKeyID: []byte("id")}})
-	s.Expect(s.reconciler.secretData(s.ctx, "victim")).To(BeNil())
-	s.Expect(s.reconciler.secretData(s.ctx, "site-a-thief")).To(HaveLen(2))
+	s.Expect(secretData(s.ctx, env.Client, s.operatorNamespace(), "victim")).To(BeNil())
+	s.Expect(secretData(s.ctx, env.Client, s.operatorNamespace(), "site-a-thief")).To(HaveLen(2))
 }
 
 func TestCredentialsThatAreSharedAreNotHidden(t *testing.T) {
