@@ -67,12 +67,19 @@ type proof struct {
 	// nothing; zero if never.
 	full               bool
 	verified, unproven time.Time
+	// asked is since when a person wants it proven; zero if nobody does.
+	asked time.Time
+}
+
+// wanted reports whether a person wants it proven, and it was not put to the proof since.
+func (p proof) wanted(now time.Time) bool {
+	return p.asked.After(p.verified) && p.asked.After(p.unproven) && !p.asked.After(now)
 }
 
 // failed reports whether the last attempt proved nothing.
 func (p proof) failed() bool { return p.unproven.After(p.verified) }
 
-// nextProof is which destination is verified next, and when: at once what was never proven, after a pause what was found
+// nextProof is which destination is verified next, and when: at once what was never proven or is asked for, after a pause what was found
 // wanting, and otherwise one in each interval, the destination that was proven longest ago, but never so late that the
 // evidence grows too old. name is empty if none can be.
 func nextProof(proofs []proof, policy v1alpha1.BackupVerification, instanceID string, now time.Time) (name string, due time.Time) {
@@ -94,6 +101,8 @@ func nextProof(proofs []proof, policy v1alpha1.BackupVerification, instanceID st
 			at = limit
 		}
 		switch {
+		case p.wanted(now):
+			at = now
 		case p.failed():
 			at = p.unproven.Add(proofPause)
 		case p.verified.IsZero():

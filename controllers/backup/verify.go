@@ -59,10 +59,12 @@ func (r *Reconciler) proofTask(s *scope, d *destination) (task, error) {
 
 // proofs are the destinations that can be verified.
 func (s *scope) proofs() []proof {
+	// What is no time asks for nothing.
+	asked, _ := time.Parse(time.RFC3339, s.tenant.Annotations[v1alpha1.AnnotationProveBackupsSince])
 	var all []proof
 	for _, d := range s.destinations {
 		if d.usable() {
-			all = append(all, proof{name: d.name, full: ptr.Deref(d.status.FullBackups, 0) > 0, verified: timeIn(d.status.LastVerified), unproven: s.unproven(d)})
+			all = append(all, proof{name: d.name, full: ptr.Deref(d.status.FullBackups, 0) > 0, verified: timeIn(d.status.LastVerified), unproven: s.unproven(d), asked: asked})
 		}
 	}
 	return all
