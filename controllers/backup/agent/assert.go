@@ -153,9 +153,6 @@ func (s *server) ask(ctx context.Context, database, query string) error {
 		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // nothing was written.
-	if _, err := conn.Exec(ctx, "SET search_path = DEFAULT"); err != nil {
-		return fmt.Errorf("begin to ask: %w", err)
-	}
 	if _, err := conn.Exec(ctx, fmt.Sprintf("SET statement_timeout = %d", within.Milliseconds())); err != nil {
 		return fmt.Errorf("begin to ask: %w", err)
 	}

@@ -22,6 +22,8 @@ import (
 const (
 	// codeLocked is how pgBackRest ends when another base backup of the database, to another destination, is under way.
 	codeLocked = 50
+	// codeNoPrimary is how it ends when it could not talk to the database; a lock there is one reason among others.
+	codeNoPrimary = 56
 	// lockedInterval is the pause until it is tried again; the Job's deadline bounds how often.
 	lockedInterval = 20 * time.Second
 	// mostNamed is how many removed backups a Result names.
@@ -37,7 +39,7 @@ func RunBackup(ctx context.Context, c Config, options engine.BackupOptions) (eng
 		return result, err
 	}
 	// pgBackRest compares the repository with the database, and refuses one that belongs to another.
-	if err := r.do(ctx, r.ofStanza("stanza-create")...); err != nil {
+	if err := r.doWhenFree(ctx, r.ofStanza("stanza-create")...); err != nil {
 		return result, err
 	}
 	if err := r.putEscrow(ctx); err != nil {
@@ -56,6 +58,29 @@ func RunBackup(ctx context.Context, c Config, options engine.BackupOptions) (eng
 	return result, r.expire(ctx, options, after, &result)
 }
 
+// doWhenFree runs a command that works on the database, as soon as no other such command does: pgBackRest locks it against
+// a base backup to another destination.
+func (r *repository) doWhenFree(ctx context.Context, arguments ...string) error {
+	for {
+		err := r.do(ctx, arguments...)
+		if !locked(err) {
+			return err
+		}
+		r.config.Log.Info("a base backup to another destination is under way: waiting", "destination", r.Name)
+		select {
+		case <-ctx.Done():
+			return errStopped
+		case <-r.config.Clock.After(lockedInterval):
+		}
+	}
+}
+
+// locked reports whether a command failed only since another one has the database.
+func locked(err error) bool {
+	var e *exited
+	return errors.As(err, &e) && (e.code == codeLocked || e.code == codeNoPrimary && strings.Contains(e.output, "[LockAcquireError]"))
+}
+
 // backUp makes the base backup and returns the catalogue with it.
 func (r *repository) backUp(ctx context.Context, options engine.BackupOptions, before engine.Info, result *engine.Result) (engine.Info, error) {
 	kind, err := engine.NextBackup(before.Backups, options, r.config.Clock.Now())
@@ -64,19 +89,7 @@ func (r *repository) backUp(ctx context.Context, options engine.BackupOptions, b
 	}
 	r.config.Log.Info("making a base backup", "destination", r.Name, "type", kind)
 	types := map[v1alpha1.BackupType]string{v1alpha1.BackupFull: "full", v1alpha1.BackupIncremental: "incr"}
-	for {
-		err = r.do(ctx, r.ofStanza("backup", "--type="+types[kind])...)
-		if exitCode(err) != codeLocked {
-			break
-		}
-		r.config.Log.Info("a base backup to another destination is under way: waiting", "destination", r.Name)
-		select {
-		case <-ctx.Done():
-			return engine.Info{}, errStopped
-		case <-r.config.Clock.After(lockedInterval):
-		}
-	}
-	if err != nil {
+	if err := r.doWhenFree(ctx, r.ofStanza("backup", "--type="+types[kind])...); err != nil {
 		return engine.Info{}, err
 	}
 	after, err := r.info(ctx)

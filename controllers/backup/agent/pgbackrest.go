@@ -113,15 +113,16 @@ func (r *repository) ask(ctx context.Context, input io.Reader, arguments ...stri
 	if code != 0 {
 		failure := engine.Classify(code, words.String())
 		failure.Message = fmt.Sprintf("destination %s: %s", r.Name, failure.Message)
-		return nil, &exited{failed{failure}, code}
+		return nil, &exited{failed{failure}, code, words.String()}
 	}
 	return answer.Bytes(), nil
 }
 
-// exited is a failure with the code that the program ended with.
+// exited is a failure with the code that the program ended with, and its last words.
 type exited struct {
 	failed
-	code int
+	code   int
+	output string
 }
 
 // Unwrap gives access to the failure.

@@ -134,7 +134,10 @@ func (s *server) connect(ctx context.Context, role, database string) (*pgx.Conn,
 	}
 	config.Host, config.Port, config.User, config.Database = s.sockets, uint16(s.config.Port), role, database //nolint:gosec // a port.
 	config.Fallbacks, config.ConnectTimeout = nil, connectTimeout
-	config.RuntimeParams = map[string]string{"application_name": "freehold", "search_path": "pg_catalog", "client_encoding": "UTF8"}
+	config.RuntimeParams = map[string]string{"application_name": "freehold", "client_encoding": "UTF8"}
+	if role != reader { // Who asks on behalf of a person finds tables as that person does.
+		config.RuntimeParams["search_path"] = "pg_catalog"
+	}
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the restored server: %w", err)
