@@ -5,7 +5,6 @@ package backup
 import (
 	"bytes"
 	"io"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -215,25 +214,38 @@ func TestADestinationThatLeavesThePolicyIsLeftAlone(t *testing.T) {
 	s.Expect(s.tenant().Status.Backups.Destinations).To(HaveLen(1))
 }
 
-func TestAConvergedTenantCostsNoWritesAndNoReadsOfSecrets(t *testing.T) {
+func TestAConvergedTenantCostsNothingBetweenAudits(t *testing.T) {
 	s := newStage(t, "cheap")
 	s.converged()
 	s.after(evidenceInterval)
+
+	s.restartWithCaches()
+	s.pass() // The first one begins the watches.
+	s.Expect(s.requests.Seen(func(r testenv.Request) bool { return strings.Contains(r.Path, "/secrets/") })).
+		To(HaveLen(1), "after a restart only the token to ask the archiver with is read again")
+	s.Expect(s.writes()).To(BeEmpty(), "and nothing is written")
+
 	remembered := s.reconciler.known.of(s.name, s.instanceID())
-	remembered.audit, remembered.written = s.clock.Now().Add(10*time.Minute), s.clock.Now()
+	remembered.audit, remembered.written = s.clock.Now().Add(time.Hour), s.clock.Now()
 	s.requests.Reset()
-	for range 9 {
+	asked := s.asked
+	for range 14 {
 		s.clock.SetTime(s.clock.Now().Add(time.Minute))
 		s.Expect(s.pass()).To(BeNumerically("<=", time.Minute))
 	}
-	s.Expect(s.writes()).To(BeEmpty())
-	s.Expect(slices.DeleteFunc(s.requests.Reconciling(), func(r testenv.Request) bool { return !strings.Contains(r.Path, "/secrets") })).To(BeEmpty())
+	s.Expect(s.requests.Reconciling()).To(BeEmpty())
+	s.Expect(s.asked-asked).To(Equal(14), "but its archiver is asked each minute")
+}
 
-	s.restart()
+func TestAnAuditReadsSixSecretsAndWritesNothing(t *testing.T) {
+	s := newStage(t, "audit")
+	s.converged()
+	s.reconciler.known.of(s.name, s.instanceID()).audit = s.clock.Now()
 	s.requests.Reset()
 	s.pass()
-	s.Expect(s.writes()).To(BeEmpty(), "also right after a restart")
-	s.Expect(s.requests.Seen(func(r testenv.Request) bool { return strings.Contains(r.Path, "/secrets") })).To(HaveLen(1), "only the token to ask the archiver with is read again")
+	s.Expect(s.requests.Seen(func(r testenv.Request) bool { return strings.Contains(r.Path, "/secrets/") })).
+		To(HaveLen(6), "the keys, the escrow, two credentials, and the metadata of two")
+	s.Expect(s.writes()).To(BeEmpty())
 }
 
 func TestHowFarTheArchiveIsIsWrittenAtABudgetedPace(t *testing.T) {

@@ -23,6 +23,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/cluster"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -88,21 +89,44 @@ func (s *stage) restart() {
 	config, requests := testenv.Counting(env.Config)
 	c, err := client.New(config, client.Options{Scheme: env.Scheme})
 	s.Expect(err).NotTo(HaveOccurred())
-	s.requests, s.events = requests, events.NewFakeRecorder(200)
-	s.reconciler = NewReconciler(c, c, s.clock, s.events, Options{
+	s.requests = requests
+	s.begin(c, c)
+}
+
+// restartWithCaches is a restart of an operator that reads as in production: from caches, but for Secrets and pods.
+func (s *stage) restartWithCaches() {
+	config, requests := testenv.Counting(env.Config)
+	made, err := cluster.New(config, func(o *cluster.Options) {
+		o.Scheme, o.Logger = env.Scheme, logr.Discard()
+		o.Client.Cache = &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}
+	})
+	s.Expect(err).NotTo(HaveOccurred())
+	go func() { _ = made.Start(s.ctx) }() // Ends with the test.
+	s.Expect(made.GetCache().WaitForCacheSync(s.ctx)).To(BeTrue())
+	s.requests = requests
+	s.begin(made.GetClient(), made.GetAPIReader())
+}
+
+// begin makes a controller that knows nothing yet.
+func (s *stage) begin(c client.Client, live client.Reader) {
+	s.events = events.NewFakeRecorder(200)
+	s.reconciler = NewReconciler(c, live, s.clock, s.events, Options{
 		OperatorNamespace: s.operatorNamespace(), ClusterDomain: "cluster.local",
 		Random: func(n int64) int64 { return n / 2 },
-		Ask: func(_ context.Context, host, token string, authorities []byte) (engine.Report, error) {
-			s.Expect(host).To(Equal("db." + s.namespace() + ".svc.cluster.local"))
-			s.Expect(token).To(HaveLen(64))
-			s.Expect(authorities).NotTo(BeEmpty())
-			s.asked++
-			if s.silent != nil {
-				return engine.Report{}, s.silent
-			}
-			return s.archive(), nil
-		},
+		Ask:    s.answer,
 	})
+}
+
+// answer is the archiver's.
+func (s *stage) answer(_ context.Context, host, token string, authorities []byte) (engine.Report, error) {
+	s.Expect(host).To(Equal("db." + s.namespace() + ".svc.cluster.local"))
+	s.Expect(token).To(HaveLen(64))
+	s.Expect(authorities).NotTo(BeEmpty())
+	s.asked++
+	if s.silent != nil {
+		return engine.Report{}, s.silent
+	}
+	return s.archive(), nil
 }
 
 func (s *stage) create(o client.Object) { s.Expect(env.Client.Create(s.ctx, o)).To(Succeed()) }

@@ -109,7 +109,7 @@ func TestChartValuesReachTheOperator(t *testing.T) {
 	objects, err := helm(operatorNamespace, "--set", strings.Join([]string{
 		"replicas=2", "images.manager.tag=sha256:" + strings.Repeat("0", 64), "images.postgres.repository=localhost/freehold-postgres", "images.postgres.tag=dev",
 		"images.edge.repository=localhost/freehold-edge", "images.edge.tag=dev", "images.pullPolicy=Never", "cluster.domain=example.internal",
-		`cluster.networks={10.244.0.0/16,10.96.0.0/16}`, "dns.namespace=dns", "auditInterval=30s",
+		`cluster.networks={10.244.0.0/16,10.96.0.0/16}`, "dns.namespace=dns", "auditInterval=30s", "backups.concurrentVerifications=7",
 		"dns.addresses={169.254.20.10/32}", "metrics.port=9090", "healthPort=9091", "extraArgs={--verbose}",
 	}, ","), "--set-json", `dns.podLabels={"k8s-app":null,"b":"2","a":"1"}`)
 	if err != nil {
@@ -126,7 +126,7 @@ func TestChartValuesReachTheOperator(t *testing.T) {
 	want := []any{
 		"manager", "--cluster-domain=example.internal", "--cluster-networks=10.244.0.0/16,10.96.0.0/16", "--dns-namespace=dns", "--dns-pod-labels=a=1,b=2",
 		"--dns-addresses=169.254.20.10/32", "--postgres-image=localhost/freehold-postgres:dev", "--edge-image=localhost/freehold-edge:dev",
-		"--image-pull-policy=Never", "--tenant-cluster-role=freehold-tenant", "--audit-interval=30s", "--probe-interval=10m", "--leader-elect", "--metrics-bind-address=:9090",
+		"--image-pull-policy=Never", "--tenant-cluster-role=freehold-tenant", "--audit-interval=30s", "--concurrent-verifications=7", "--probe-interval=10m", "--leader-elect", "--metrics-bind-address=:9090",
 		"--health-probe-bind-address=:9091", "--verbose",
 	}
 	if diff := cmp.Diff(want, container["args"]); diff != "" {
