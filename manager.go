@@ -43,6 +43,7 @@ type managerFlags struct {
 	tenantClusterRole string
 	auditInterval     time.Duration
 	verifications     int
+	evidenceInterval  time.Duration
 	probeInterval     time.Duration
 	probeOutside      []string
 	probePoints       []string
@@ -80,6 +81,7 @@ func (f *managerFlags) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&f.pullPolicy, "image-pull-policy", string(corev1.PullIfNotPresent), "pull policy of both: Always, IfNotPresent or Never")
 	flags.StringVar(&f.tenantClusterRole, "tenant-cluster-role", "freehold-tenant", "ClusterRole that the operator binds itself to in each tenant's namespace")
 	flags.DurationVar(&f.auditInterval, "audit-interval", 10*time.Minute, "how often each tenant's Secrets are looked at")
+	flags.DurationVar(&f.evidenceInterval, "backup-evidence-interval", 15*time.Minute, "how often the status of a Tenant whose backups are well is brought up to date with how far the archives are")
 	flags.IntVar(&f.verifications, "concurrent-verifications", 2, "how many backups are restored at a time in the whole fleet, to prove them")
 	flags.DurationVar(&f.probeInterval, "probe-interval", 10*time.Minute, "how often each tenant's walls and encryption are put to the proof; evidence counts for three times as long; 0 proves nothing")
 	flags.StringSliceVar(&f.probeOutside, "probe-outside", nil, "addresses (IPv4:port) beyond the cluster that the operator reaches and no tenant may: their walls are proven against these, too")
@@ -170,7 +172,7 @@ func (f managerFlags) options(namespace, serviceAccount string) (controllers.Opt
 	return controllers.Options{
 		Concurrency: f.concurrency,
 		Backup: backup.Options{
-			OperatorNamespace: namespace, ClusterDomain: f.clusterDomain, AuditInterval: f.auditInterval, Verifications: f.verifications,
+			OperatorNamespace: namespace, ClusterDomain: f.clusterDomain, AuditInterval: f.auditInterval, Verifications: f.verifications, EvidenceInterval: f.evidenceInterval,
 		},
 		Probe: probe.Options{
 			Interval: f.probeInterval, Image: f.edgeImage, PullPolicy: policy, ClusterDomain: f.clusterDomain,

@@ -30,6 +30,8 @@ type Options struct {
 	AuditInterval time.Duration
 	// Verifications is how many verifications run at a time in the whole fleet. Default: 2.
 	Verifications int
+	// EvidenceInterval is how often evidence that goes on being good is written. Default: fifteen minutes.
+	EvidenceInterval time.Duration
 	// Ask asks an archiver for its report. Default: over HTTPS.
 	Ask Asker
 	// Random gives a number from 0 to n-1. Default: a random one.
@@ -39,6 +41,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.AuditInterval <= 0 {
 		o.AuditInterval = 10 * time.Minute
+	}
+	if o.EvidenceInterval <= 0 {
+		o.EvidenceInterval = evidenceInterval
 	}
 	if o.Verifications <= 0 {
 		o.Verifications = 2

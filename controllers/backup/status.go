@@ -20,7 +20,8 @@ import (
 // fieldOwner owns status.backups and the conditions of this package in a Tenant's status, and nothing else.
 const fieldOwner = "freehold-backup"
 
-// evidenceInterval is how often evidence that goes on being good is written: how far the archive is changes all the time.
+// evidenceInterval is, by default, how often evidence that goes on being good is written: how far the archive is changes
+// all the time.
 const evidenceInterval = 15 * time.Minute
 
 // writeStatus writes scope.next: at once if it says something new, and otherwise at a budgeted pace.
@@ -30,7 +31,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, s *scope) error {
 		return nil
 	}
 	if len(s.collected) == 0 && equality.Semantic.DeepEqual(essence(before), essence(s.next)) {
-		if left := s.lastWritten().Add(evidenceInterval).Sub(s.now); left > 0 {
+		if left := s.lastWritten().Add(r.options.EvidenceInterval).Sub(s.now); left > 0 {
 			s.comeBack(left)
 			return nil
 		}

@@ -37,6 +37,8 @@ const (
 	auditInterval = "20s"
 	// probeInterval is how often walls are put to the proof here; the product's default is 10m.
 	probeInterval = "30s"
+	// evidenceInterval is how often the operator says how far archives are here; the product's default is 15m.
+	evidenceInterval = "20s"
 
 	// prompt is for what the operator or the API server does by itself, patient for what also needs pods to
 	// start on a small, busy machine.
@@ -105,7 +107,7 @@ func install(ctx context.Context, more ...string) {
 	GinkgoHelper()
 	arguments := []string{"upgrade", "--install", "freehold", filepath.Join(root(), "charts", "freehold"),
 		"--namespace", operatorNamespace, "--create-namespace", "--wait", "--timeout", "5m", "--hide-notes",
-		"--set", "auditInterval=" + auditInterval + ",probe.interval=" + probeInterval}
+		"--set", "auditInterval=" + auditInterval + ",probe.interval=" + probeInterval + ",backups.evidenceInterval=" + evidenceInterval}
 	arguments = append(arguments, chartArguments()...)
 	run(ctx, "helm", append(arguments, more...)...)
 }
