@@ -139,7 +139,7 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 		o.databaseName = facts.Data[meta.KeyInstanceDatabase]
 	}
 	o.claim = &corev1.PersistentVolumeClaim{}
-	if err := get(ctx, r.client, inside(databaseClaim(o.namespace)), &o.claim); err != nil {
+	if err := get(ctx, r.client, inside(databaseClaim(o.namespace, facts)), &o.claim); err != nil {
 		return err
 	}
 	o.looked = true
@@ -169,10 +169,13 @@ func get[O any, P interface {
 	return nil
 }
 
-// databaseClaim is the claim that the database runs on.
-func databaseClaim(namespace *corev1.Namespace) string {
+// databaseClaim is the claim that the database runs on: the Namespace says so, and, should that be lost, what repeats it.
+func databaseClaim(namespace *corev1.Namespace, facts *corev1.ConfigMap) string {
 	if name := namespace.Annotations[meta.AnnotationDatabaseClaim]; name != "" {
 		return name
+	}
+	if facts != nil && facts.Data[meta.KeyDatabaseClaim] != "" {
+		return facts.Data[meta.KeyDatabaseClaim]
 	}
 	return meta.DatabaseClaim
 }

@@ -78,6 +78,8 @@ type restoreScope struct {
 	tenant  *v1alpha1.Tenant
 	// namespace is the instance's, read from the API server: its annotations decide.
 	namespace *corev1.Namespace
+	// facts are what the instance remembers of itself; nil if that is gone.
+	facts *corev1.ConfigMap
 	// operation is what there is to do now; kind is "" if nothing is.
 	operation operation
 	// job of the operation, and its result once it has ended.
@@ -129,6 +131,10 @@ func (r *RestoreReconciler) observe(ctx context.Context, key types.NamespacedNam
 	}
 	if err := r.client.Get(ctx, types.NamespacedName{Name: name}, s.tenant); err != nil {
 		return nil, client.IgnoreNotFound(err)
+	}
+	s.facts = &corev1.ConfigMap{}
+	if err := get(ctx, r.client, types.NamespacedName{Namespace: key.Namespace, Name: meta.InstanceConfigMap}, &s.facts); err != nil {
+		return nil, err
 	}
 	s.operation = operationOf(s)
 	return s, r.observeJob(ctx, s)

@@ -38,7 +38,7 @@ func (r *RestoreReconciler) choose(ctx context.Context, s *restoreScope) error {
 			return err
 		}
 		s.restore.Status.Destination, s.restore.Status.Claim = v1alpha1.DestinationName(source), claim
-		s.restore.Status.PreviousClaim, s.restore.Status.StartedAt = currentClaim(s.namespace), ptr.To(metav1.NewTime(s.now))
+		s.restore.Status.PreviousClaim, s.restore.Status.StartedAt = databaseClaim(s.namespace, s.facts), ptr.To(metav1.NewTime(s.now))
 		change[meta.AnnotationRestoreClaim] = claim
 	} else if err := revertible(s); err != nil {
 		return err
@@ -85,18 +85,10 @@ func freshen(windows []window, report *engine.Report) {
 
 // revertible refuses to take a Restore back whose data is not what the database runs on any more.
 func revertible(s *restoreScope) error {
-	if now := currentClaim(s.namespace); now != s.restore.Status.Claim {
+	if now := databaseClaim(s.namespace, s.facts); now != s.restore.Status.Claim {
 		return &refusal{fmt.Sprintf("the database runs on volume %s, not on %s, which this Restore made: another Restore came after it; revert that one first", now, s.restore.Status.Claim)}
 	}
 	return nil
-}
-
-// currentClaim is the claim that the database runs on.
-func currentClaim(namespace *corev1.Namespace) string {
-	if claim := namespace.Annotations[meta.AnnotationDatabaseClaim]; claim != "" {
-		return claim
-	}
-	return meta.DatabaseClaim
 }
 
 // nextClaim is a claim that was never used: one higher than all that exist or held data.
@@ -180,7 +172,7 @@ func (r *RestoreReconciler) giveUp(ctx context.Context, s *restoreScope) error {
 	if err := r.release(ctx, s, nil); err != nil {
 		return err
 	}
-	message := fmt.Sprintf("%s. The database starts again on volume %s, as it was; to try again, make another Restore", failureOf(*s.result), currentClaim(s.namespace))
+	message := fmt.Sprintf("%s. The database starts again on volume %s, as it was; to try again, make another Restore", failureOf(*s.result), databaseClaim(s.namespace, s.facts))
 	r.fail(s, v1alpha1.ReasonFailed, message)
 	return r.finalize(ctx, s, controllerutil.RemoveFinalizer)
 }
