@@ -75,7 +75,7 @@ func TestConditionsOfADestination(t *testing.T) {
 		"a revision without archiver":               {func(f *facts) { f.status.LastBackup, f.archiver = nil, false }, pointInTime, "False UpdateRequired"},
 		"the archive is near":                       {nil, pointInTime, "True Fresh"},
 		"the archive lags":                          {func(f *facts) { f.archive.Until, f.until = at(-7), at(-7) }, pointInTime, "False ArchiveLags: the archive stands at 2026-03-01T11:53:00Z"},
-		"asked some minutes ago":                    {func(f *facts) { f.archive.AnsweredAt, f.archive.Until, f.until = at(-5), at(-7), at(-7) }, pointInTime, "True Fresh"},
+		"asked some minutes ago":                    {func(f *facts) { f.archive.AnsweredAt, f.archive.Until, f.until = at(-3), at(-6), at(-6) }, pointInTime, "True Fresh"},
 		"asked too long ago":                        {func(f *facts) { f.archive.AnsweredAt, f.archive.Until, f.until = at(-8), at(-9), at(-9) }, pointInTime, "False ArchiveLags"},
 		"an archiver that has just begun":           {func(f *facts) { f.archive.Until, f.until = time.Time{}, at(-7) }, pointInTime, "True Fresh"},
 		"a destination that is silent for a moment": {func(f *facts) { failing(f, engine.FailedUnreachable, -2) }, pointInTime, "True Fresh"},
