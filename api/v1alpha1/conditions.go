@@ -93,6 +93,9 @@ const (
 	ReasonDamaged = "Damaged"
 	// ReasonForeignRepository: what the destination holds in the tenant's place belongs to another database.
 	ReasonForeignRepository = "ForeignRepository"
+	// ReasonSetAside: the destination took nothing for so long that the write-ahead log threatened to fill its volume; it is
+	// archived to again, after a full backup, once it answers.
+	ReasonSetAside = "SetAside"
 	// ReasonArchiveLags: the destination's archive is further behind the database than the policy allows.
 	ReasonArchiveLags = "ArchiveLags"
 	// ReasonNoReport: the database pod does not tell how far its archive is.

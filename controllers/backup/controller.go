@@ -105,6 +105,7 @@ func (r *Reconciler) work(ctx context.Context, s *scope) error {
 		r.secrets,
 		r.collect,
 		r.ask,
+		r.setAside,
 		r.run,
 	} {
 		if err := step(ctx, s); err != nil {
@@ -124,9 +125,7 @@ func (r *Reconciler) finish(ctx context.Context, s *scope, stopped error) (recon
 		if err := r.writeStatus(ctx, s); err != nil {
 			return reconcile.Result{}, errors.Join(stopped, err)
 		}
-		if err := r.settle(ctx, s); err != nil {
-			s.failed(err)
-		}
+		s.failed(r.settle(ctx, s))
 		showMetrics(s)
 	}
 	if err := errors.Join(append(s.problems, stopped)...); err != nil {

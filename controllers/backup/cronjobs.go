@@ -33,7 +33,7 @@ var cronJobKind = apply.Kind[*batchv1.CronJob, *batchv1ac.CronJobApplyConfigurat
 // is about to.
 func (r *Reconciler) cronJob(ctx context.Context, s *scope, d *destination, yield bool) error {
 	live := s.observed.cronJobs[cronJobName(d.name)]
-	suspended := yield || s.held() != "" || !d.usable()
+	suspended := yield || s.held() != "" || !d.usable() || d.aside.torn()
 	if live == nil && !d.usable() {
 		return nil // It could not do anything.
 	}

@@ -48,6 +48,8 @@ type facts struct {
 	// wrong is why the destination cannot be worked with, and why as a reason.
 	wrong       error
 	wrongReason string
+	// aside is how the destination was set aside.
+	aside aside
 	// suspended says that the instance is suspended or stopped for a restore, archiver that the running revision has one.
 	suspended bool
 	archiver  bool
@@ -82,6 +84,7 @@ func judge(s *scope) {
 	s.next.Backups = &v1alpha1.TenantBackups{}
 	parts := map[string][]part{}
 	for _, d := range s.destinations {
+		d.trim()
 		f := s.factsOf(d)
 		s.memory.until[d.name] = f.until
 		if d.status.LastBackup != nil { // The log alone restores nothing.
@@ -130,7 +133,7 @@ func (s *scope) factsOf(d *destination) facts {
 		wrong: d.wrong, wrongReason: wrongReason(d.wrong),
 		suspended: s.tenant.Spec.Suspended || s.stoppedFor() != "",
 		archiver:  s.observed.database == nil || archives(&s.observed.database.Spec.Template),
-		status:    d.status, silent: s.memory.silent, why: s.memory.why, archive: s.report.of(d), until: s.until(d), backupSeen: d.backupSeen, proofSeen: d.proofSeen,
+		aside:     d.aside, status: d.status, silent: s.memory.silent, why: s.memory.why, archive: s.report.of(d), until: s.until(d), backupSeen: d.backupSeen, proofSeen: d.proofSeen,
 	}
 	if s.report != nil {
 		f.podNow = s.report.At.Add(s.now.Sub(s.report.received))

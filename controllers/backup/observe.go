@@ -36,6 +36,8 @@ type scope struct {
 	observed observed
 	// destinations of the policy, by name; made by observe, completed by the steps.
 	destinations []*destination
+	// asides are the destinations that are, or were, set aside; filled by observe.
+	asides map[string]aside
 	// report is the archiver's, if one came not long ago; filled by ask.
 	report *sighting
 	// collected are Jobs that this pass read the results of; filled by collect, marked by settle.
@@ -78,6 +80,8 @@ type destination struct {
 	name string
 	// status is what the Tenant's status says of it, and what it shall say.
 	status v1alpha1.DestinationStatus
+	// aside is how it was set aside; filled by gather, decided on by setAside.
+	aside aside
 	// wrong is why it cannot be worked with: credentials or keys.
 	wrong error
 	// failures are attempts to back up that failed since the last good one; newest is the last attempt, nil if none is known.
@@ -142,8 +146,11 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	if err := get(ctx, r.client, inside(databaseClaim(o.namespace, facts)), &o.claim); err != nil {
 		return err
 	}
+	if s.asides, err = parseAsides(o.namespace.Annotations); err != nil {
+		return err
+	}
 	o.looked = true
-	r.gather(s)
+	s.gather()
 	s.ended = o.policy == nil
 	return nil
 }
@@ -220,7 +227,7 @@ func (r *Reconciler) observeObjects(ctx context.Context, s *scope) error {
 }
 
 // gather begins the destinations with what the status says of them, and with the attempts that are known.
-func (r *Reconciler) gather(s *scope) {
+func (s *scope) gather() {
 	if s.observed.policy == nil {
 		return
 	}
@@ -233,7 +240,7 @@ func (r *Reconciler) gather(s *scope) {
 				}
 			}
 		}
-		d.status.Generation = max(d.status.Generation, 1)
+		d.status.Generation, d.aside = max(d.status.Generation, 1), s.asides[d.name]
 		s.destinations = append(s.destinations, d)
 	}
 	slices.SortFunc(s.destinations, func(a, b *destination) int { return strings.Compare(a.name, b.name) })

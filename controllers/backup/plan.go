@@ -79,40 +79,43 @@ func (p proof) wanted(now time.Time) bool {
 // failed reports whether the last attempt proved nothing.
 func (p proof) failed() bool { return p.unproven.After(p.verified) }
 
-// nextProof is which destination is verified next, and when: at once what was never proven or is asked for, after a pause what was found
-// wanting, and otherwise one in each interval, the destination that was proven longest ago, but never so late that the
-// evidence grows too old. name is empty if none can be.
+// nextProof is which destination is verified next, and when: at once what was never proven or is asked for, after a pause
+// what was found wanting, and otherwise one in each interval, the destination that was proven longest ago, but never so
+// late that the evidence grows too old. name is empty if none can be.
 func nextProof(proofs []proof, policy v1alpha1.BackupVerification, instanceID string, now time.Time) (name string, due time.Time) {
-	interval, age := days(policy.IntervalDays), days(policy.MaximumAgeDays)
-	var last time.Time
+	var last, oldest time.Time
 	for _, p := range proofs {
 		if p.verified.After(last) {
 			last = p.verified
 		}
 	}
-	early := time.Duration(share(instanceID, uint64(interval/10))) // So that a fleet that began together does not go on so.
-	var oldest time.Time
+	early := time.Duration(share(instanceID, uint64(days(policy.IntervalDays)/10))) // So that a fleet that began together does not go on so.
 	for _, p := range proofs {
 		if !p.full {
 			continue
 		}
-		at := last.Add(interval - early)
-		if limit := p.verified.Add(age - min(2*24*time.Hour, age/4)); limit.Before(at) {
-			at = limit
-		}
-		switch {
-		case p.wanted(now):
-			at = now
-		case p.failed():
-			at = p.unproven.Add(proofPause)
-		case p.verified.IsZero():
-			at = now
-		}
+		at := p.next(last.Add(days(policy.IntervalDays)-early), days(policy.MaximumAgeDays), now)
 		if name == "" || at.Before(due) || at.Equal(due) && p.verified.Before(oldest) {
 			name, due, oldest = p.name, at, p.verified
 		}
 	}
 	return name, due
+}
+
+// next is when a destination is verified: in its turn, but before its evidence is older than age.
+func (p proof) next(turn time.Time, age time.Duration, now time.Time) time.Time {
+	limit := p.verified.Add(age - min(2*24*time.Hour, age/4))
+	switch {
+	case p.wanted(now):
+		return now
+	case p.failed():
+		return p.unproven.Add(proofPause)
+	case p.verified.IsZero():
+		return now
+	case limit.Before(turn):
+		return limit
+	}
+	return turn
 }
 
 func days(n int32) time.Duration { return time.Duration(n) * 24 * time.Hour }

@@ -134,6 +134,8 @@ func (r *Reconciler) tellWaiting(ctx context.Context, s *scope, d *destination, 
 			why = "Job " + active.Name + " works on the same repository"
 		case d.wrong != nil:
 			why = d.wrong.Error()
+		case why == "" && d.aside.torn():
+			why = "the destination does not take the write-ahead log"
 		case why == "":
 			why = "the database is not ready, or the instance has never been available"
 		}

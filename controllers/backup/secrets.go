@@ -50,13 +50,16 @@ var secretKind = apply.Kind[*corev1.Secret, *corev1ac.SecretApplyConfiguration]{
 
 // secretsHash is the hash of what the Secrets are made from, as far as everybody may know it.
 func (r *Reconciler) secretsHash(s *scope) (string, error) {
-	generations := map[string]int32{}
+	generations, out := map[string]int32{}, []string{}
 	for _, d := range s.destinations {
 		generations[d.name] = d.status.Generation
+		if d.aside.out() {
+			out = append(out, d.name)
+		}
 	}
 	raw, err := json.Marshal(map[string]any{
 		"format": secretsFormat, "instance": s.instanceID, "tenant": s.name, "domain": r.options.ClusterDomain,
-		"destinations": s.observed.policy.Spec.Destinations, "escrow": s.observed.policy.Spec.KeyEscrow, "generations": generations,
+		"destinations": s.observed.policy.Spec.Destinations, "escrow": s.observed.policy.Spec.KeyEscrow, "generations": generations, "out": out,
 	})
 	if err != nil {
 		return "", fmt.Errorf("hashing what the Secrets are made from: %w", err)
@@ -158,7 +161,9 @@ func (r *Reconciler) repositories(ctx context.Context, s *scope, keys *corev1.Se
 				s.memory.wrong[d.name] = err
 				continue
 			}
-			*way.into = append(*way.into, repository)
+			if way.into == &manage || !d.aside.out() {
+				*way.into = append(*way.into, repository)
+			}
 		}
 	}
 	return archive, manage, nil
@@ -288,7 +293,7 @@ func (r *Reconciler) holdsMore(ctx context.Context, s *scope, key types.Namespac
 	for _, d := range s.destinations {
 		_, has := known.Find(d.name)
 		able := slices.ContainsFunc(repositories, func(r engine.Repository) bool { return string(r.Destination.Name) == d.name })
-		if has && !able {
+		if has && !able && !d.aside.out() {
 			return true, nil
 		}
 	}

@@ -70,7 +70,7 @@ func essence(status v1alpha1.TenantStatus) v1alpha1.TenantStatus {
 // withoutMessages takes away the messages that change all the time: how far an archive is that lags.
 func withoutMessages(all []metav1.Condition) {
 	for i := range all {
-		if all[i].Type == v1alpha1.ConditionPointInTimeRecoverable {
+		if all[i].Type == v1alpha1.ConditionPointInTimeRecoverable && all[i].Reason != v1alpha1.ReasonSetAside {
 			all[i].Message = ""
 		}
 	}

@@ -105,10 +105,17 @@ func (f facts) pointInTime() verdict {
 	switch {
 	case f.suspended && f.status.LastBackup != nil:
 		return yes(v1alpha1.ReasonSuspendedBackups, "the instance does not run; nothing is written that had to be archived")
+	case f.aside.out():
+		return no(v1alpha1.ReasonSetAside, "since %s nothing is archived to the destination, which did not take it: the write-ahead log would have filled the database's volume; it is tried again every %d minutes, and gets a full backup once it answers",
+			moment(f.aside.Since), int(asidePause/time.Minute))
 	case f.archive == nil:
 		return f.unreported()
 	}
-	return f.archived()
+	v := f.archived()
+	if f.aside.torn() && v.status == metav1.ConditionTrue {
+		return no(v1alpha1.ReasonSetAside, "the destination is archived to again since %s; what was not archived before is not there, and a full backup begins its history anew", moment(f.aside.Back))
+	}
+	return v
 }
 
 // unreported is what can be said without a report on the destination.

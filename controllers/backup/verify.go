@@ -63,7 +63,7 @@ func (s *scope) proofs() []proof {
 	asked, _ := time.Parse(time.RFC3339, s.tenant.Annotations[v1alpha1.AnnotationProveBackupsSince])
 	var all []proof
 	for _, d := range s.destinations {
-		if d.usable() {
+		if d.usable() && !d.aside.torn() {
 			all = append(all, proof{name: d.name, full: ptr.Deref(d.status.FullBackups, 0) > 0, verified: timeIn(d.status.LastVerified), unproven: s.unproven(d), asked: asked})
 		}
 	}

@@ -3,6 +3,8 @@
 package backup
 
 import (
+	"time"
+
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
@@ -22,6 +24,9 @@ func (r *Reconciler) wish(s *scope, d *destination) (*wish, error) {
 		return &wish{name: jobName(engine.JobBackup, d.name, string(b.UID)), task: made, backup: b}, err
 	}
 	stands := d.standing()
+	if d.aside.torn() {
+		stands.backup = time.Time{} // What it has does not go on.
+	}
 	if due := stands.nextBackup(s.now); due.After(s.now) {
 		s.comeBack(due.Sub(s.now))
 		return nil, nil
@@ -33,7 +38,7 @@ func (r *Reconciler) wish(s *scope, d *destination) (*wish, error) {
 // able reports whether a base backup can be made now. The first one waits until the instance is as it shall be; from then
 // on the database is enough.
 func (s *scope) able(d *destination) bool {
-	return s.held() == "" && d.usable() && s.observed.database.Status.ReadyReplicas > 0 &&
+	return s.held() == "" && d.usable() && s.takes(d) && s.observed.database.Status.ReadyReplicas > 0 &&
 		(d.status.LastBackup != nil || apimeta.IsStatusConditionTrue(s.tenant.Status.Conditions, v1alpha1.ConditionAvailable))
 }
 
@@ -54,7 +59,7 @@ func (r *Reconciler) backupTask(s *scope, d *destination, kind v1alpha1.BackupTy
 	_, shift, err := cronSchedule(policy.Schedule, s.instanceID)
 	options := engine.BackupOptions{
 		Destination: d.name, Plan: plan(policy.Schedule, shift), Type: kind, Verified: d.status.VerifiedBackup,
-		BackupDays: policy.Retention.BackupDays, PointInTimeDays: policy.Retention.PointInTimeDays,
+		FullSince: d.aside.Back, BackupDays: policy.Retention.BackupDays, PointInTimeDays: policy.Retention.PointInTimeDays,
 	}
 	return task{kind: engine.JobBackup, destination: d.name, secret: meta.BackupJobSecret, args: options.Args()}, err
 }

@@ -120,6 +120,9 @@ const (
 	// AnnotationBootstrapped holds the ID of the instance whose backup the new instance was filled from. Until it does,
 	// an instance with bootstrap.restore does not start.
 	AnnotationBootstrapped = "freehold.dev/bootstrapped-from"
+	// AnnotationSetAside tells which destinations are not archived to for now, and which have a gap in their write-ahead
+	// log: a JSON object. Absent: none.
+	AnnotationSetAside = "freehold.dev/set-aside"
 	// AnnotationTimelines tells which of PostgreSQL's timelines was the customer's since when: a JSON list, oldest first.
 	// Absent: the database is on the timeline that it was made with.
 	AnnotationTimelines = "freehold.dev/timelines"
