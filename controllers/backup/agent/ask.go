@@ -102,7 +102,7 @@ func (a *archiver) ask(ctx context.Context, name string, k *knowledge, pause tim
 	now := a.config.Clock.Now()
 	k.learn(asked, now, info.Info, err)
 	k.relate(a.beats, a.report, refusal, now)
-	if k.report.Failure == nil && a.report.Heartbeat.Sub(k.report.Until) < pause+fresh {
+	if k.report.Failure == nil && !k.report.Until.IsZero() && a.report.Heartbeat.Sub(k.report.Until) < pause+fresh {
 		k.next = asked.Add(pause)
 	} else {
 		k.next = now.Add(askEagerly)

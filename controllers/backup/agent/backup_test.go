@@ -3,13 +3,30 @@
 package agent_test
 
 import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
+	"github.com/freehold-dev/freehold/api/v1alpha1"
 	"github.com/freehold-dev/freehold/controllers/backup/engine"
+	"github.com/freehold-dev/freehold/controllers/internal/agenttest"
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
 )
 
-func TestBackups(t *testing.T) {
-	w := newWorld(t, "site-a", "site-b").begin()
+func want(holds bool, format string, args ...any) error {
+	if holds {
+		return nil
+	}
+	return fmt.Errorf(format, args...)
+}
+
+func TestBackupsAreMadeAndExpireOnlyWhenANewerOneWasVerified(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "site-a").begin()
 	first := w.backUp("site-a")
 	if first.Backup == nil || !first.Backup.Full || first.Backup.RepositoryBytes == 0 || first.Catalogue.Backups != 1 || first.Catalogue.Fulls != 1 {
 		t.Fatalf("the first backup is %+v, the catalogue %+v", first.Backup, first.Catalogue)
@@ -19,5 +36,110 @@ func TestBackups(t *testing.T) {
 	if second.Backup == nil || second.Backup.Full || second.Catalogue.Backups != 2 || second.Catalogue.Newest != second.Backup.Label {
 		t.Fatalf("the second backup is %+v, the catalogue %+v", second.Backup, second.Catalogue)
 	}
-	_ = engine.FailedTarget
+	expiring := func(verified string) engine.Result {
+		o := w.options("site-a")
+		o.Type, o.BackupDays, o.PointInTimeDays, o.Verified = v1alpha1.BackupFull, 1, 0, verified // everything has expired.
+		return w.must(w.backupPod(), o.Args())
+	}
+	third := expiring("")
+	if len(third.Expiry.Removed) > 0 || !third.Expiry.Held || third.Catalogue.Backups != 3 {
+		t.Fatalf("nothing was verified, and %+v, %+v", third.Expiry, third.Catalogue)
+	}
+	fourth := expiring(second.Backup.Label)
+	if len(fourth.Expiry.Removed) > 0 || !fourth.Expiry.Held || fourth.Catalogue.Backups != 4 {
+		t.Fatalf("only the oldest was verified, and %+v, %+v", fourth.Expiry, fourth.Catalogue)
+	}
+	fifth := expiring(third.Backup.Label)
+	if got := strings.Join(fifth.Expiry.Removed, ","); got != first.Backup.Label+","+second.Backup.Label {
+		t.Fatalf("removed %s, want the first two: %+v", got, fifth.Expiry)
+	}
+	if fifth.Expiry.Failure != nil || fifth.Catalogue.Backups != 3 || fifth.Catalogue.Oldest != third.Backup.Label {
+		t.Fatalf("after that: %+v, %+v", fifth.Expiry, fifth.Catalogue)
+	}
+	between := w.note(2)
+	w.note(3)
+	w.handOver()
+	// What is left can be restored, from the oldest one on.
+	result := w.must(w.restorePod(""), w.verifyArgs(engine.VerifyOptions{Destination: "site-a", Backup: third.Backup.Label, Target: between}))
+	if result.Recovery.Backup != third.Backup.Label {
+		t.Errorf("recovered from %s", result.Recovery.Backup)
+	}
+	escrow := w.shell(w.backupPod(), "cat "+repositories+"/site-a/acme/"+instanceID+"/g1/"+meta.KeyEscrowFile)
+	if escrow != "age-encrypted keys\n" {
+		t.Errorf("the stored keys are %q", escrow)
+	}
+}
+
+func (w *world) verifyArgs(o engine.VerifyOptions) []string {
+	w.t.Helper()
+	args, err := o.Args()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return args
+}
+
+func TestBackupsToTwoDestinationsAtOnceBothSucceed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "site-a", "site-b").begin()
+	var pods []*agenttest.Pod
+	var containers []*agenttest.Container
+	for _, name := range []string{"site-a", "site-b"} {
+		pod := w.backupPod()
+		pods, containers = append(pods, pod), append(containers, pod.Start(w.options(name).Args()...))
+	}
+	for i, container := range containers {
+		if code := container.ExitCode(); code != 0 {
+			t.Errorf("%d ended with %d: %s\n%s", i, code, pods[i].TerminationMessage(), container.Log())
+		}
+	}
+}
+
+func TestAKilledBackupIsRepeated(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "site-a").begin()
+	w.sql("app", "CREATE TABLE filler AS SELECT g, repeat(md5(g::text), 20) FROM generate_series(1, 300000) g", "CHECKPOINT")
+	for _, sig := range []os.Signal{syscall.SIGKILL, syscall.SIGTERM} {
+		pod := w.backupPod()
+		container := pod.Start(w.options("site-a").Args()...)
+		agenttest.Eventually(t, "that files are copied", func() error {
+			return want(strings.Contains(container.Log(), "backup start archive"), "%s", container.Log())
+		})
+		container.Signal(sig)
+		if code := container.ExitCode(); code == 0 {
+			t.Fatalf("a killed backup ended well:\n%s", container.Log())
+		}
+		if sig == syscall.SIGTERM && !strings.Contains(pod.TerminationMessage(), "told to stop") {
+			t.Errorf("it left %q", pod.TerminationMessage())
+		}
+	}
+	if result := w.backUp("site-a"); !result.Backup.Full || result.Catalogue.Backups != 1 {
+		t.Errorf("after it %+v, %+v", result.Backup, result.Catalogue)
+	}
+}
+
+func TestAForeignRepositoryIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "site-a").begin()
+	w.backUp("site-a")
+	other := newWorld(t, "site-a").begin()
+	if err := os.CopyFS(other.stored, os.DirFS(w.stored)); err != nil {
+		t.Fatal(err)
+	}
+	everyone(t, other.stored)
+	other.fails(other.backupPod(), engine.FailedForeign, "another database", other.options("site-a").Args())
+}
+
+// everyone lets the pods write what the test has written.
+func everyone(t *testing.T, folder string) {
+	t.Helper()
+	err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Chown(path, meta.UIDPostgres, meta.UIDPostgres)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

@@ -67,7 +67,7 @@ func run() *cobra.Command {
 			o.Plan.FullDays = append(o.Plan.FullDays, v1alpha1.Weekday(day))
 		}
 		o.Type = v1alpha1.BackupType(kind)
-		if o.Destination == "" || o.BackupDays < 1 || o.PointInTimeDays < 1 || o.Type != "" && o.Type != v1alpha1.BackupFull && o.Type != v1alpha1.BackupIncremental {
+		if o.Destination == "" || o.BackupDays < 1 || o.PointInTimeDays < 0 || o.Type != "" && o.Type != v1alpha1.BackupFull && o.Type != v1alpha1.BackupIncremental {
 			return engine.Result{Job: engine.JobBackup, Destination: o.Destination}, errors.New("a destination, both retentions and a type that there is are needed")
 		}
 		return RunBackup(ctx, c, o)
@@ -81,7 +81,7 @@ func run() *cobra.Command {
 	flags.StringVar(&kind, "type", "", "Full or Incremental, whatever the day")
 	flags.Var((*instant)(&o.FullSince), "full-since", "make a full backup unless there is one since then")
 	flags.Int32Var(&o.BackupDays, "backup-days", 0, "for how many days backups are kept (required)")
-	flags.Int32Var(&o.PointInTimeDays, "point-in-time-days", 0, "for how many days back every minute can be restored (required)")
+	flags.Int32Var(&o.PointInTimeDays, "point-in-time-days", -1, "for how many days back every minute can be restored (required)")
 	flags.StringVar(&o.Verified, "verified", "", "label of the newest backup of the destination that was found good")
 	return leaf
 }

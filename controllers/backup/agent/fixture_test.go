@@ -149,7 +149,7 @@ unix_socket_directories = '` + meta.SocketDir + `'
 shared_buffers = 32MB
 max_wal_size = 1GB
 archive_mode = on
-archive_command = 'FREEHOLD_AGENTTEST_ROLE=program ` + meta.ArchiveCommand + `'
+archive_command = '` + agenttest.Nested + ` ` + meta.ArchiveCommand + `'
 archive_timeout = 60
 wal_level = replica
 max_connections = 200
@@ -170,7 +170,7 @@ echo '{"instanceID":"`+instanceID+`"}' | tee freehold-instance.json > `+meta.PGD
 // start starts the database on its volume.
 func (w *world) start() {
 	w.t.Helper()
-	w.postgres = w.database.Start("shell", `
+	w.postgres = w.database.Start("supervise", `
 cat > /tmp/server.conf <<EOF`+serverConf+`EOF
 echo 'local all all peer map=all' > /tmp/hba.conf
 printf 'all postgres all\nall root all\n' > /tmp/ident.conf # root: the test itself
@@ -220,8 +220,30 @@ func (w *world) begin() *world {
 	w.initdb()
 	w.start()
 	w.provision()
-	w.archiver = w.database.Start("agent", "backup", "serve")
+	w.serve()
 	return w
+}
+
+// serve starts the archiver.
+func (w *world) serve() {
+	w.t.Helper()
+	w.archiver = w.database.Start("agent", "backup", "serve")
+	agenttest.Eventually(w.t, "a first beat", func() error {
+		if report, code := w.report(token); report.Heartbeat.IsZero() {
+			return fmt.Errorf("%d %+v", code, report)
+		}
+		return nil
+	})
+}
+
+// serveAnew starts the archiver again.
+func (w *world) serveAnew() {
+	w.t.Helper()
+	w.archiver.Signal(os.Interrupt)
+	if code := w.archiver.ExitCode(); code != 0 {
+		w.t.Fatalf("the archiver ended with %d:\n%s", code, w.archiver.Log())
+	}
+	w.serve()
 }
 
 // shell runs a script in a container of the pod, which must succeed.

@@ -124,6 +124,10 @@ func (c Config) settle(folder, instanceID string, made *note) error {
 	if err := os.Remove(filepath.Join(folder, "postmaster.opts")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove what the restored server wrote of its start: %w", err)
 	}
+	// It is not restored, so that nothing of it counts; a server can do without, but expects it.
+	if err := os.WriteFile(filepath.Join(folder, "postgresql.auto.conf"), []byte("# Written by Freehold: nothing is set here.\n"), 0o600); err != nil {
+		return fmt.Errorf("write the restored database's settings: %w", err)
+	}
 	content, err := json.Marshal(made)
 	if err != nil {
 		return fmt.Errorf("write down what was restored: %w", err)

@@ -234,14 +234,15 @@ func (l *serverLog) reached() time.Time {
 	return at.UTC()
 }
 
-// Words by which PostgreSQL tells why it does not come up.
+// Words by which PostgreSQL, or pgBackRest when it fetches the log, tells why it does not come up.
 var (
 	pastTheEnd    = regexp.MustCompile(`recovery ended before configured recovery target was reached`)
 	notConsistent = regexp.MustCompile(`requested recovery stop point is before consistent recovery point`)
 	notALine      = regexp.MustCompile(`requested timeline \d+ (is not a child of|does not contain)|recovery target timeline \d+ does not exist`)
 	broken        = regexp.MustCompile(`(?i)PANIC: |invalid page in block|could not locate a valid checkpoint|could not locate required checkpoint|invalid checkpoint record|incorrect checksum in control file|page verification failed|is not a valid|WAL ends before`)
 	said          = regexp.MustCompile(`(PANIC|FATAL|ERROR): +(.*)`)
-	fetched       = regexp.MustCompile(`(?m)^(P\d\d )?\s*(ERROR|WARN): .*$`)
+	fetching      = regexp.MustCompile(`(?m)^\s*ERROR: \[`)
+	ownLines      = regexp.MustCompile(`(?m)^\d{4}-\S+ \S+ UTC \[\d+\] .*\n?`)
 )
 
 // why explains, from its log, that the server ended.
@@ -262,8 +263,8 @@ func (l *serverLog) why(code int) error {
 		return fail(engine.FailedTarget, "the target is earlier than the end of the base backup; choose an earlier backup, or a later target (%s)", words)
 	case notALine.MatchString(text):
 		return fail(engine.FailedTarget, "the timeline cannot be reached from the base backup (%s)", words)
-	case fetched.MatchString(text):
-		failure := engine.Classify(0, strings.Join(fetched.FindAllString(text, -1), "\n"))
+	case fetching.MatchString(text):
+		failure := engine.Classify(0, ownLines.ReplaceAllString(text, ""))
 		failure.Message = "the write-ahead log could not be fetched: " + failure.Message
 		return &failed{failure}
 	case broken.MatchString(text):

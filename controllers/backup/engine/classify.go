@@ -45,14 +45,16 @@ var known = []sign{
 		`do(es)? not match the (stanza|database)`, `do not match stanza`, `database version .* do(es)? not match`, `backup and archive info files exist but do not match`,
 		`directory not empty`, `already exists in the repo.* archive with a different checksum`),
 	signs(FailedKey, "what is stored there cannot be read with the tenant's key",
-		`is or was the repo encrypted`, `key/value found outside of section`, `cipher header invalid`, `unable to flush`),
+		`is or was the repo encrypted`, `key/value found outside of section`, `unable to flush`),
+	signs(FailedDatabase, "the database, or pgBackRest's server beside it, does not answer",
+		`unable to find primary cluster`, `DbConnectError`, `:8432 \(`, `remote-\d+ (tls )?protocol on .{1,300}(timeout|unable to connect|unexpected eof)`),
 	signs(FailedEngine, "the write-ahead log does not arrive in the destination; the database pod's log, and the condition PointInTimeRecoverable, say why",
 		`was not archived before the`),
 	signs(FailedUnreachable, "the destination does not answer",
 		`HostConnectError`, `unable to get address`, `unable to connect to`, `timeout connecting`, `connection refused`, `connection reset`, `HTTP request failed with 5\d\d `,
 		`unexpected eof`, `timeout after \d+ms`, `network is unreachable`),
 	signs(FailedDamaged, "what is stored there is damaged; another base backup or another destination may be good",
-		`does not match expected checksum`, `invalid checksum`, `\[026\]`, `decompress`, `unable to open missing file .*/backup/`),
+		`does not match expected checksum`, `invalid checksum`, `\[026\]`, `decompress`, `(zst|lz4|zlib|bz2) error`, `data corruption`, `cipher header (invalid|missing)`, `digital envelope routines`, `unable to open missing file .*/backup/`),
 }
 
 // knownCodes are exit codes of pgBackRest that tell enough where the words do not.

@@ -93,16 +93,18 @@ func TestFailuresOfCommandsAreToldApart(t *testing.T) {
 		code   int
 		reason string
 	}{
-		"ERROR: [101]: host [ab] and configured fingerprint (repo-sftp-host-fingerprint) [cd] do not match":                                                      {101, FailedCertificate},
-		"ERROR: [101]: public key authentication failed: libssh2 error [-18]":                                                                                    {101, FailedRefused},
-		"ERROR: [047]: sftp error unable to create path '/other': libssh2 error [-31]: sftp error [3] permission denied":                                         {47, FailedRefused},
-		"ERROR: [026]: raised from local-1 shim protocol: error restoring '/d/base/1/1255': actual checksum 'X' does not match expected checksum 'Y'":            {26, FailedDamaged},
-		"ERROR: [028]: backup and archive info files exist but do not match the database\n       HINT: is this the correct stanza?":                              {28, FailedForeign},
-		"ERROR: [044]: WAL segment system-id 1 do not match stanza version":                                                                                      {44, FailedForeign},
-		"ERROR: [095]: unable to load info file '/a/archive.info' or '/a/archive.info.copy':\nCryptoError: unable to flush\nHINT: is or was the repo encrypted?": {95, FailedKey},
-		"ERROR: [039]: HTTP request failed with 507 (Insufficient Storage)":                                                                                      {39, FailedFull},
-		"ERROR: [039]: HTTP request failed with 503 (Slow Down)":                                                                                                 {39, FailedUnreachable},
-		"ERROR: [082]: WAL segment 000000010000000000000004 was not archived before the 300000ms timeout":                                                        {82, FailedEngine},
+		"ERROR: [101]: host [ab] and configured fingerprint (repo-sftp-host-fingerprint) [cd] do not match":                                                                                                            {101, FailedCertificate},
+		"ERROR: [101]: public key authentication failed: libssh2 error [-18]":                                                                                                                                          {101, FailedRefused},
+		"ERROR: [047]: sftp error unable to create path '/other': libssh2 error [-31]: sftp error [3] permission denied":                                                                                               {47, FailedRefused},
+		"ERROR: [026]: raised from local-1 shim protocol: error restoring '/d/base/1/1255': actual checksum 'X' does not match expected checksum 'Y'":                                                                  {26, FailedDamaged},
+		"ERROR: [028]: backup and archive info files exist but do not match the database\n       HINT: is this the correct stanza?":                                                                                    {28, FailedForeign},
+		"ERROR: [044]: WAL segment system-id 1 do not match stanza version":                                                                                                                                            {44, FailedForeign},
+		"ERROR: [095]: unable to load info file '/a/archive.info' or '/a/archive.info.copy':\nCryptoError: unable to flush\nHINT: is or was the repo encrypted?":                                                       {95, FailedKey},
+		"ERROR: [039]: HTTP request failed with 507 (Insufficient Storage)":                                                                                                                                            {39, FailedFull},
+		"ERROR: [039]: HTTP request failed with 503 (Slow Down)":                                                                                                                                                       {39, FailedUnreachable},
+		"ERROR: [082]: WAL segment 000000010000000000000004 was not archived before the 300000ms timeout":                                                                                                              {82, FailedEngine},
+		"WARN: unable to check pg1: [DbConnectError] raised from remote-0 tls protocol on 'db.tenant-acme.svc.cluster.local': unable to connect to 'x'\nERROR: [056]: unable to find primary cluster - cannot proceed": {56, FailedDatabase},
+		"ERROR: [049]: unable to connect to 'db.tenant-acme.svc.cluster.local:8432 (10.0.0.1)': [111] Connection refused":                                                                                              {49, FailedDatabase},
 		"": {122, FailedEngine},
 	} {
 		got := Classify(want.code, output)

@@ -44,6 +44,8 @@ const (
 	FailedTarget = "TargetUnreachable"
 	// FailedAssertion: restored data does not fulfil an assertion.
 	FailedAssertion = "AssertionFailed"
+	// FailedDatabase: the database's pgBackRest server does not answer, or the database takes no connections.
+	FailedDatabase = "DatabaseUnreachable"
 	// FailedEngine: anything else; the message has the engine's own words.
 	FailedEngine = "EngineFailed"
 )

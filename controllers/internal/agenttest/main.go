@@ -16,7 +16,12 @@ const (
 	specVariable = "FREEHOLD_AGENTTEST_SPEC"
 	roleRuntime  = "runtime"
 	roleProgram  = "program"
+	roleNested   = "nested"
 )
+
+// Nested, before a command line in a container, makes the program of it that the container's own program is: for
+// commands that other programs start.
+const Nested = roleVariable + "=" + roleNested
 
 // Main runs the tests, or, in a container, the program with the arguments of the command line; it returns the
 // exit code.
@@ -25,6 +30,8 @@ func Main(m *testing.M, program func(args []string) int) int {
 	case roleProgram:
 		go endWithTest()
 		return program(os.Args[1:])
+	case roleNested:
+		return program(os.Args[1:]) // it ends with the container.
 	case roleRuntime:
 		// Returns only on failure.
 		fmt.Fprintln(os.Stderr, "build a container:", enter())

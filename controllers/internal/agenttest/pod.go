@@ -77,6 +77,18 @@ func (p *Pod) Mount(source, target string, writable bool) {
 	p.mounts = append(p.mounts, mount{Source: source, Target: target, Writable: writable})
 }
 
+// Remount puts another folder of this machine in place of what is mounted at the path.
+func (p *Pod) Remount(source, target string) {
+	p.t.Helper()
+	for i, m := range p.mounts {
+		if m.Target == target {
+			p.mounts[i].Source = source
+			return
+		}
+	}
+	p.t.Fatalf("nothing is mounted at %s", target)
+}
+
 func missing(t testing.TB, reason string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -225,8 +237,7 @@ func (s spec) skeleton() error {
 }
 
 func (c *Container) cleanup() {
-	_ = c.cmd.Process.Kill() // ends the whole PID namespace; an ended one is fine.
-	<-c.done
+	c.Kill() // ends the whole PID namespace.
 	if c.t.Failed() {
 		c.t.Logf("log of a container:\n%s", c.Log())
 	}
@@ -241,6 +252,12 @@ func (c *Container) Signal(sig os.Signal) {
 	if err := c.cmd.Process.Signal(sig); err != nil {
 		c.t.Fatal(err)
 	}
+}
+
+// Kill ends the container with all its processes, as the kernel does when memory runs out. One that has ended is fine.
+func (c *Container) Kill() {
+	_ = c.cmd.Process.Kill() // the only error is that it has ended.
+	<-c.done
 }
 
 // Done is closed when the container has ended.
