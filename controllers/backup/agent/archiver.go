@@ -19,8 +19,10 @@ import (
 )
 
 const (
-	// beatInterval is how often the heart beats.
+	// beatInterval is how often the heart beats, beatAgain how soon it does after a beat that the database did not take:
+	// it may only be starting.
 	beatInterval = time.Minute
+	beatAgain    = 5 * time.Second
 	// beatTimeout bounds one beat.
 	beatTimeout = 20 * time.Second
 	// mostBeats is how many beats are remembered: those of a week.
@@ -56,18 +58,20 @@ func newArchiver(c Config) *archiver {
 // beat writes the heartbeat each minute while the write-ahead log is archived.
 func (a *archiver) beat(ctx context.Context) {
 	for {
-		if wanted, err := a.config.archiving(); err == nil && wanted {
-			a.beatOnce(ctx)
+		pause := beatInterval
+		if wanted, err := a.config.archiving(); err == nil && wanted && !a.beatOnce(ctx) {
+			pause = beatAgain
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-a.config.Clock.After(beatInterval):
+		case <-a.config.Clock.After(pause):
 		}
 	}
 }
 
-func (a *archiver) beatOnce(ctx context.Context) {
+// beatOnce reports whether the database took the beat.
+func (a *archiver) beatOnce(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, beatTimeout)
 	defer cancel()
 	beaten, system, err := a.config.writeBeat(ctx)
@@ -78,15 +82,20 @@ func (a *archiver) beatOnce(ctx context.Context) {
 			a.config.Log.Error("the database does not take the heartbeat", "error", err)
 		}
 		a.report.HeartbeatFailure = &engine.Failure{Reason: engine.FailedEngine, Message: "the database does not take the heartbeat: " + err.Error()}
-		return
+		return false
 	}
 	a.report.HeartbeatFailure, a.report.Heartbeat, a.report.SystemIdentifier = nil, beaten.at, system
 	a.report.Timeline, _ = engine.SegmentTimeline(beaten.segment)
 	a.beats = append(a.beats, beaten)
 	a.beats = a.beats[max(0, len(a.beats)-mostBeats):]
+	return true
 }
 
-// writeBeat commits a beat, and then asks how far the log is: the beat lies before that.
+// writeBeat commits a beat, and then ends the segment of the log that holds it, so that it is handed over now. The
+// server's archive_timeout does not do that reliably: after a start from a clean shutdown the checkpointer, which
+// counts that time, sleeps through the first minutes, up to checkpoint_timeout
+// (CheckpointerMain in src/backend/postmaster/checkpointer.c of PostgreSQL 17: the time counts only out of recovery,
+// and it goes to sleep before the server has left it).
 func (c Config) writeBeat(ctx context.Context) (beat, string, error) {
 	config, err := pgx.ParseConfig("sslmode=disable")
 	if err != nil {
@@ -109,7 +118,7 @@ func (c Config) writeBeat(ctx context.Context) (beat, string, error) {
 		return beat{}, "", err
 	}
 	var system string
-	err = conn.QueryRow(ctx, "SELECT pg_walfile_name(pg_current_wal_insert_lsn()), system_identifier::text FROM pg_control_system()").Scan(&b.segment, &system)
+	err = conn.QueryRow(ctx, "SELECT pg_walfile_name(pg_switch_wal()), system_identifier::text FROM pg_control_system()").Scan(&b.segment, &system)
 	b.at = b.at.UTC()
 	return b, system, err
 }
