@@ -136,7 +136,7 @@ func (r *BootstrapReconciler) fill(ctx context.Context, f *filling) error {
 	for _, destination := range r.order(ctx, f, policy) {
 		job := jobs[string(destination.Name)]
 		if job == nil {
-			return r.begin(ctx, f, policy, destination)
+			return r.begin(ctx, f, destination)
 		}
 		f.again = restorePoll
 		if endOf(job).IsZero() {

@@ -84,7 +84,7 @@ func (r *BootstrapReconciler) jobs(ctx context.Context, f *filling) (map[string]
 }
 
 // begin makes the Job that restores from one destination, once there are a volume, a workload to be like, and the keys.
-func (r *BootstrapReconciler) begin(ctx context.Context, f *filling, policy *v1alpha1.BackupPolicy, destination v1alpha1.BackupDestination) error {
+func (r *BootstrapReconciler) begin(ctx context.Context, f *filling, destination v1alpha1.BackupDestination) error {
 	database, claim := &appsv1.StatefulSet{}, &corev1.PersistentVolumeClaim{}
 	f.again = restorePoll
 	for name, into := range map[string]client.Object{meta.DatabaseStatefulSet: database, meta.DatabaseClaim: claim} {

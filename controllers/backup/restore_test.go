@@ -192,9 +192,9 @@ func recovered(timeline int) engine.Result {
 
 // made is a Restore that was made: the database runs on what it brought back.
 func (s *scene) made(name string, timeline int) *v1alpha1.Restore {
-	restore := s.order(name, to(10))
+	s.order(name, to(10))
 	s.pass(name)
-	restore = s.restore(name)
+	restore := s.restore(name)
 	s.claim(restore.Status.Claim)
 	s.pass(name)
 	s.ends(s.job(engine.JobRestore, restore), recovered(timeline))
@@ -342,11 +342,11 @@ func TestADecisionStands(t *testing.T) {
 
 func TestAnOlderRestoreIsNotTakenBackUnderANewerOne(t *testing.T) {
 	s := newScene(t, "layered")
-	first := s.made("first", 2)
+	s.made("first", 2)
 	s.clock.SetTime(s.clock.Now().Add(time.Hour))
 	s.made("second", 3)
 	s.Expect(s.annotation(meta.AnnotationDatabaseClaim)).To(Equal("db-0003"))
-	first = s.restore("first")
+	first := s.restore("first")
 	first.Spec.Decision = v1alpha1.RestoreRevert
 	s.Expect(env.Client.Update(s.ctx, first)).To(Succeed())
 	s.pass("first")
