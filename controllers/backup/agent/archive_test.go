@@ -3,6 +3,8 @@
 package agent_test
 
 import (
+	"crypto/tls"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -86,6 +88,37 @@ func TestTheArchiverTellsHowFarEachDestinationIs(t *testing.T) {
 	if !held.UTC().Equal(beat.Heartbeat) {
 		t.Errorf("the database holds a beat of %s, the report said %s", held, beat.Heartbeat)
 	}
+}
+
+func TestNewCertificatesAreServedWithoutARestart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "site-a").begin()
+	cert, key := w.authority.Issue(t, databaseHost, 200)
+	w.publish(w.tls, map[string]string{meta.KeyTLSCert: cert, meta.KeyTLSKey: key})
+	for _, port := range []int{meta.PortPgBackRest, meta.PortArchiver} {
+		agenttest.Eventually(t, fmt.Sprintf("the new certificate on port %d", port), func() error {
+			serial, err := w.serial(port)
+			if err != nil {
+				return err
+			}
+			return want(serial == 200, "%d", serial)
+		})
+	}
+	w.backUp("site-a")
+}
+
+// serial of the certificate that is shown at a port.
+func (w *world) serial(port int) (int64, error) {
+	raw, err := w.database.Dial(w.t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return 0, err
+	}
+	defer raw.Close()
+	conn := tls.Client(raw, &tls.Config{RootCAs: w.authority.Pool(), ServerName: databaseHost, MinVersion: tls.VersionTLS12})
+	if err := conn.HandshakeContext(w.t.Context()); err != nil {
+		return 0, err
+	}
+	return conn.ConnectionState().PeerCertificates[0].SerialNumber.Int64(), nil
 }
 
 func TestADestinationThatFailsIsNamedAndTheOthersAreNot(t *testing.T) {

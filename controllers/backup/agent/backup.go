@@ -49,10 +49,9 @@ func RunBackup(ctx context.Context, c Config, options engine.BackupOptions) (eng
 	if err != nil {
 		return result, err
 	}
-	result.Catalogue = before.Catalogue(0)
 	after, err := r.backUp(ctx, options, before, &result)
 	if err != nil {
-		return result, err
+		return result, errors.Join(err, r.tellOld(ctx, before, &result))
 	}
 	// Only now: what expires is removed after a success, never before.
 	return result, r.expire(ctx, options, after, &result)
@@ -96,7 +95,6 @@ func (r *repository) backUp(ctx context.Context, options engine.BackupOptions, b
 	if err != nil {
 		return engine.Info{}, err
 	}
-	result.Catalogue = after.Catalogue(0)
 	made := newest(before, after)
 	if made == nil {
 		return engine.Info{}, fail(engine.FailedEngine, "destination %s: pgBackRest ended well, but its catalogue holds no new backup", r.Name)
@@ -148,17 +146,52 @@ func (r *repository) expire(ctx context.Context, options engine.BackupOptions, i
 	r.config.Log.Info("plan of what is removed", "destination", r.Name, "backups", plan.Labels, "keepLogOf", plan.KeepLogOf,
 		"held", plan.Held, "heldForWindow", plan.HeldForWindow)
 	after, err := r.remove(ctx, plan, info)
+	if err == nil {
+		result.Expiry.Removed = plan.Labels[:min(len(plan.Labels), mostNamed)]
+		result.Catalogue, err = r.catalogue(ctx, after)
+	}
 	if errors.Is(err, errStopped) {
 		return err
 	}
 	if err != nil {
 		failure := asFailure(err)
 		result.Expiry.Failure = &failure
+	}
+	return nil
+}
+
+// tellOld tells what the destination held before a backup that failed. The failure matters more than that this may fail.
+func (r *repository) tellOld(ctx context.Context, before engine.Info, result *engine.Result) error {
+	catalogue, err := r.catalogue(ctx, before)
+	if errors.Is(err, errStopped) {
+		return err
+	}
+	if err != nil {
+		r.config.Log.Error("cannot list the archive", "destination", r.Name, "error", err)
 		return nil
 	}
-	result.Expiry.Removed = plan.Labels[:min(len(plan.Labels), mostNamed)]
-	result.Catalogue = after.Catalogue(plan.KeepLogOf)
+	result.Catalogue = catalogue
 	return nil
+}
+
+// catalogue sums up what the destination holds, with a look at every segment of the log that it has.
+func (r *repository) catalogue(ctx context.Context, info engine.Info) (*engine.Catalogue, error) {
+	newest, ok := info.Newest()
+	if !ok || info.ArchiveID == "" {
+		return info.Catalogue(nil, nil), nil
+	}
+	raw, err := r.ask(ctx, nil, append(r.arguments("repo-ls", "--recurse"), archiveFolder(info))...)
+	if err != nil {
+		return nil, err
+	}
+	files := strings.Fields(string(raw))
+	var branches []engine.Branch
+	if slices.Contains(files, historyFile(newest.Timeline())) {
+		if branches, err = r.history(ctx, info, newest.Timeline()); err != nil {
+			return nil, err
+		}
+	}
+	return info.Catalogue(files, branches), nil
 }
 
 // remove carries the plan out and compares what is left with what should be.

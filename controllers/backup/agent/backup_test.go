@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 	"github.com/freehold-dev/freehold/controllers/backup/engine"
@@ -30,6 +31,9 @@ func TestBackupsAreMadeAndExpireOnlyWhenANewerOneWasVerified(t *testing.T) {
 	first := w.backUp("site-a")
 	if first.Backup == nil || !first.Backup.Full || first.Backup.RepositoryBytes == 0 || first.Catalogue.Backups != 1 || first.Catalogue.Fulls != 1 {
 		t.Fatalf("the first backup is %+v, the catalogue %+v", first.Backup, first.Catalogue)
+	}
+	if from := first.Catalogue.RecoverableFrom; !from.Equal(first.Backup.FinishedAt.Add(time.Second)) {
+		t.Errorf("every moment can be restored from %s on, want from the first second after the backup, %s", from, first.Backup.FinishedAt)
 	}
 	w.note(1)
 	second := w.backUp("site-a")
@@ -68,6 +72,34 @@ func TestBackupsAreMadeAndExpireOnlyWhenANewerOneWasVerified(t *testing.T) {
 	if escrow != "age-encrypted keys\n" {
 		t.Errorf("the stored keys are %q", escrow)
 	}
+}
+
+func TestAGapInTheLogIsSeenByTheNextBackup(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "site-a").begin()
+	w.backUp("site-a")
+	w.note(1)
+	w.handOver()
+	segments := w.segments("site-a")
+	w.note(2)
+	w.handOver()
+	if err := os.Remove(segments[len(segments)-1]); err != nil {
+		t.Fatal(err)
+	}
+	second := w.backUp("site-a")
+	if from := second.Catalogue.RecoverableFrom; !from.Equal(second.Backup.FinishedAt.Add(time.Second)) || second.Catalogue.Backups != 2 {
+		t.Errorf("a segment is missing between the two backups, and every moment can be restored from %s on; the second one ended at %s", from, second.Backup.FinishedAt)
+	}
+}
+
+// segments are the files of the write-ahead log on the first timeline in a destination, oldest first.
+func (w *world) segments(destination string) []string {
+	w.t.Helper()
+	files, err := filepath.Glob(filepath.Join(w.stored, destination, "acme", instanceID, "g1/archive/main/17-1/0000000100000000/*.zst"))
+	if err != nil || len(files) < 2 {
+		w.t.Fatalf("segments %v, %v", files, err)
+	}
+	return files
 }
 
 func (w *world) verifyArgs(o engine.VerifyOptions) []string {

@@ -18,7 +18,8 @@ import (
 	"github.com/freehold-dev/freehold/controllers/internal/process"
 )
 
-// mostOutput is how much of a program's words is kept, in bytes.
+// mostOutput is how much of what a program says of its work is kept, in bytes. Answers are kept whole: a list of the
+// archive has a hundred bytes a segment.
 const mostOutput = 1 << 20
 
 // failed is a failure that has been understood.
@@ -103,7 +104,8 @@ func (r *repository) do(ctx context.Context, arguments ...string) error {
 
 // ask runs a command and returns its answer.
 func (r *repository) ask(ctx context.Context, input io.Reader, arguments ...string) ([]byte, error) {
-	var answer, words tail
+	var answer bytes.Buffer
+	var words tail
 	cmd := exec.Command(pgbackrest, arguments...)
 	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = environment(), input, &answer, io.MultiWriter(os.Stderr, &words)
 	code, err := r.config.run(ctx, cmd, syscall.SIGTERM)

@@ -228,7 +228,9 @@ func TestATimeComesBackAndLaterOnesAndTheOldVolumeToo(t *testing.T) {
 	w.note(40)
 	w.handOver()
 	// The live timeline is the newest, and can be backed up and restored.
-	w.backUp("site-a")
+	if c := w.backUp("site-a").Catalogue; c.Backups != 2 || c.RecoverableFrom.IsZero() || c.RecoverableFrom.After(times[1]) {
+		t.Errorf("every moment can be restored from %s on, want from before %s: over two timelines", c.RecoverableFrom, times[1])
+	}
 	w.sql("postgres", "UPDATE freehold.heartbeat SET at = clock_timestamp()")
 	w.handOver()
 	last := w.must(w.restorePod(""), w.verifyArgs(engine.VerifyOptions{Destination: "site-a", Database: "app",
@@ -358,10 +360,7 @@ func TestALogThatCannotBeFetchedIsNotTakenForItsEnd(t *testing.T) {
 	w, _ := settled(t)
 	w.stop()
 	// One of the last segments becomes unreadable: without a wrong code, the recovery would end before it and succeed.
-	segments, err := filepath.Glob(filepath.Join(w.stored, "site-a/acme", instanceID, "g1/archive/main/17-1/0000000100000000/*.zst"))
-	if err != nil || len(segments) < 2 {
-		t.Fatalf("segments %v, %v", segments, err)
-	}
+	segments := w.segments("site-a")
 	last := segments[len(segments)-1]
 	if err := os.WriteFile(last, []byte("damaged"), 0o644); err != nil {
 		t.Fatal(err)

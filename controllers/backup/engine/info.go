@@ -208,9 +208,9 @@ func (b infoBackup) record() Record {
 	}
 }
 
-// Catalogue sums up what a repository holds. The log is whole for the keepLogOf newest backups, or, where that is 0,
-// for all of them.
-func (i Info) Catalogue(keepLogOf int) *Catalogue {
+// Catalogue sums up what a repository holds. files are those of its archive, branches those that led to the timeline of
+// the newest backup.
+func (i Info) Catalogue(files []string, branches []Branch) *Catalogue {
 	c := &Catalogue{Backups: len(i.Backups)}
 	backups := oldestFirst(i.Backups)
 	for _, b := range backups {
@@ -225,12 +225,19 @@ func (i Info) Catalogue(keepLogOf int) *Catalogue {
 	oldest, newest := backups[0], backups[len(backups)-1]
 	c.Oldest, c.OldestStarted = oldest.Label, oldest.StartedAt
 	c.Newest, c.NewestFinished = newest.Label, newest.FinishedAt
-	first := 0
-	if keepLogOf > 0 {
-		first = max(0, len(backups)-keepLogOf)
+	if whole, ok := WholeFrom(backups, files, branches); ok {
+		c.RecoverableFrom = whole.consistent()
 	}
-	c.RecoverableFrom = backups[first].consistent()
 	return c
+}
+
+// Newest is the last backup that ended; false if there is none.
+func (i Info) Newest() (Record, bool) {
+	sorted := oldestFirst(i.Backups)
+	if len(sorted) == 0 {
+		return Record{}, false
+	}
+	return sorted[len(sorted)-1], true
 }
 
 // Find returns a backup by its label.

@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,13 +42,18 @@ func TestARealCatalogueIsRead(t *testing.T) {
 			t.Errorf("%s builds on %s, which is not there", b.Label, b.FullLabel())
 		}
 	}
-	catalogue := got.Catalogue(0)
-	if catalogue.Backups != len(got.Backups) || catalogue.Fulls == 0 || catalogue.Oldest != first.Label || !catalogue.RecoverableFrom.Equal(first.consistent()) {
+	var all []string
+	for number := 5; number <= 0x1C; number++ {
+		all = append(all, fmt.Sprintf("0000000100000000/0000000100000000000000%02X-24683047d16f5b5f72757a33ebef67d6dfaec953.zst", number))
+	}
+	newest, _ := got.Newest()
+	catalogue := got.Catalogue(all, nil)
+	if catalogue.Backups != len(got.Backups) || catalogue.Fulls == 0 || catalogue.Oldest != first.Label || catalogue.Newest != newest.Label ||
+		!catalogue.RecoverableFrom.Equal(first.consistent()) {
 		t.Errorf("the catalogue is %+v", catalogue)
 	}
-	newest := got.Backups[len(got.Backups)-1]
-	if c := got.Catalogue(1); c.Newest != newest.Label || !c.RecoverableFrom.Equal(newest.consistent()) || c.Oldest != first.Label {
-		t.Errorf("with the log of one backup, the catalogue is %+v", c)
+	if c := got.Catalogue(nil, nil); !c.RecoverableFrom.IsZero() {
+		t.Errorf("without a log, the catalogue is %+v", c)
 	}
 	if other := info(t, "three", 3); len(other.Backups) == 0 || other.OldestSegment != "000000010000000000000018" {
 		t.Errorf("another repository is mixed up with this one: %+v", other)

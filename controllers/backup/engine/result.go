@@ -93,8 +93,8 @@ type Catalogue struct {
 	// Oldest and Newest are the labels of the first and the last base backup by time.
 	Oldest string `json:"oldest,omitempty"`
 	Newest string `json:"newest,omitempty"`
-	// RecoverableFrom is when the oldest base backup had ended from which on the write-ahead log is kept; zero if there
-	// is none.
+	// RecoverableFrom is when the oldest base backup had ended from which on no segment of the write-ahead log is missing
+	// until the newest one, as the archive's list of files shows; zero if there is none.
 	RecoverableFrom time.Time `json:"recoverableFrom,omitzero"`
 	// NewestFinished is when the newest base backup ended; zero if there is none.
 	NewestFinished time.Time `json:"newestFinished,omitzero"`
