@@ -284,6 +284,7 @@ var _ = Describe("A customer's namespace is lost with all that is in it", Ordere
 		Expect(phoenix.password(ctx)).To(Equal(password), "the application's own secrets should have come along")
 		phoenix.logsIn(ctx)
 		Expect(phoenix.instanceID(ctx)).NotTo(Equal(instance), "it should be another instance, with an archive of its own")
+		devcluster(ctx, "site", "start", "s3-a")
 	}, SpecTimeout(limit))
 
 	It("comes back on an empty cluster from a site, the manifests and the offline key alone", func(ctx SpecContext) {
