@@ -38,15 +38,11 @@ func RunBackup(ctx context.Context, c Config, options engine.BackupOptions) (eng
 	if err != nil {
 		return result, err
 	}
-	// pgBackRest compares the repository with the database, and refuses one that belongs to another.
-	if err := r.doWhenFree(ctx, r.ofStanza("stanza-create")...); err != nil {
+	before, err := r.begin(ctx)
+	if err != nil {
 		return result, err
 	}
 	if err := r.putEscrow(ctx); err != nil {
-		return result, err
-	}
-	before, err := r.info(ctx)
-	if err != nil {
 		return result, err
 	}
 	after, err := r.backUp(ctx, options, before, &result)
@@ -55,6 +51,20 @@ func RunBackup(ctx context.Context, c Config, options engine.BackupOptions) (eng
 	}
 	// Only now: what expires is removed after a success, never before.
 	return result, r.expire(ctx, options, after, &result)
+}
+
+// begin returns what the destination holds, and makes a repository of one that holds nothing. pgBackRest refuses to make
+// one in a folder with something else in it, and to back up into that of another database. It is not made again each
+// time: while it is, no segment of the log is handed over, and one that is due then waits for a minute.
+func (r *repository) begin(ctx context.Context) (engine.Info, error) {
+	info, err := r.info(ctx)
+	if err != nil || !info.Empty {
+		return info, err
+	}
+	if err := r.doWhenFree(ctx, r.ofStanza("stanza-create")...); err != nil {
+		return engine.Info{}, err
+	}
+	return r.info(ctx)
 }
 
 // doWhenFree runs a command that works on the database, as soon as no other such command does: pgBackRest locks it against

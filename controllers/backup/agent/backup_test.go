@@ -27,7 +27,7 @@ func want(holds bool, format string, args ...any) error {
 
 func TestBackupsAreMadeAndExpireOnlyWhenANewerOneWasVerified(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "site-a").begin()
+	w := newWorld(t, "site-a").beginBare()
 	first := w.backUp("site-a")
 	if first.Backup == nil || !first.Backup.Full || first.Backup.RepositoryBytes == 0 || first.Catalogue.Backups != 1 || first.Catalogue.Fulls != 1 {
 		t.Fatalf("the first backup is %+v, the catalogue %+v", first.Backup, first.Catalogue)
@@ -154,7 +154,7 @@ func TestAForeignRepositoryIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "site-a").begin()
 	w.backUp("site-a")
-	other := newWorld(t, "site-a").begin()
+	other := newWorld(t, "site-a").beginBare()
 	if err := os.CopyFS(other.stored, os.DirFS(w.stored)); err != nil {
 		t.Fatal(err)
 	}

@@ -214,8 +214,22 @@ func (w *world) provision() {
 	w.sqlAs("app", "app", `CREATE SCHEMA app`, `CREATE TABLE app.notes (id bigint PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp(), body text)`)
 }
 
-// begin is a running database with its archiver.
+// begin is a running database with its archiver, and with repositories that hold nothing yet. While they are made, and as
+// long as they are not there, PostgreSQL's archiver would fail and pause for a minute.
 func (w *world) begin() *world {
+	w.t.Helper()
+	w.archiving(meta.ArchivingOff)
+	w.initdb()
+	w.start()
+	w.provision()
+	w.shell(w.database, "mkdir -p "+engine.LockPath+"; pgbackrest --config="+meta.BackupDir+"/"+meta.KeyPgBackRestConf+" --stanza=main stanza-create")
+	w.archiving(meta.ArchivingOn)
+	w.serve()
+	return w
+}
+
+// beginBare is a running database with its archiver, before any backup.
+func (w *world) beginBare() *world {
 	w.t.Helper()
 	w.initdb()
 	w.start()
@@ -315,6 +329,7 @@ func (w *world) notes() string {
 // handOver waits until all that has been written is archived.
 func (w *world) handOver() {
 	w.t.Helper()
+	w.sql("postgres", "SELECT pg_create_restore_point('handed over')") // a segment without content is not ended.
 	segment := value[string](w, "postgres", "SELECT pg_walfile_name(pg_switch_wal())")
 	agenttest.Eventually(w.t, "archiving of "+segment, func() error {
 		if last := value[*string](w, "postgres", "SELECT last_archived_wal FROM pg_stat_archiver"); last == nil || *last < segment {
