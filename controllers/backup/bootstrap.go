@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -132,8 +133,13 @@ func (r *BootstrapReconciler) fill(ctx context.Context, f *filling) error {
 	if err != nil {
 		return err
 	}
+	destinations := r.order(ctx, f, policy)
+	if len(destinations) == 0 {
+		f.say(metav1.ConditionFalse, v1alpha1.ReasonFailed, "BackupPolicy %s has no destination %s, which bootstrap.restore.target names", policy.Name, f.wish.Target.Destination)
+		return nil
+	}
 	var failures []string
-	for _, destination := range r.order(ctx, f, policy) {
+	for _, destination := range destinations {
 		job := jobs[string(destination.Name)]
 		if job == nil {
 			return r.begin(ctx, f, destination)
@@ -153,7 +159,7 @@ func (r *BootstrapReconciler) fill(ctx context.Context, f *filling) error {
 		failures = append(failures, fmt.Sprintf("%s: %s", destination.Name, failureOf(result)))
 	}
 	f.again = time.Minute
-	f.say(metav1.ConditionFalse, v1alpha1.ReasonFailed, "no destination could be restored from; each is tried again ten minutes after its attempt failed. %s", joined(failures))
+	f.say(metav1.ConditionFalse, v1alpha1.ReasonFailed, "no destination could be restored from; each is tried again ten minutes after its attempt failed. %s", strings.Join(failures, "; "))
 	return nil
 }
 

@@ -196,5 +196,3 @@ func failureOf(result engine.Result) string {
 	}
 	return "the Job ended without a result"
 }
-
-func joined(texts []string) string { return strings.Join(texts, "; ") }
