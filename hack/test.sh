@@ -65,13 +65,13 @@ run_devcluster() {
 }
 
 run_packets() {
-  section "NetworkPolicy on real packets, in network namespaces of its own"
+  section "NetworkPolicy on real packets, in network namespaces of its own; volumes that can be full"
   if [ "$(id -u)" != 0 ]; then
     echo "SKIPPED: sending packets needs root; run: sudo -E make test"
     return
   fi
-  need_programs nft:nftables ip:iproute2
-  counted hack/devcluster -tags packets ${fresh} ./netpol/...
+  need_programs nft:nftables ip:iproute2 mkfs.ext4:e2fsprogs
+  counted hack/devcluster -tags packets ${fresh} ./netpol/... ./provision/...
 }
 
 # In continuous integration nothing is taken from the cache of test results.

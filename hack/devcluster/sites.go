@@ -84,7 +84,7 @@ func siteStopCommand() *cobra.Command {
 }
 
 func siteStartCommand() *cobra.Command {
-	return changingSite("start NAME", "Start a stopped site with the files it had", cobra.ExactArgs(1),
+	return changingSite("start NAME", "Start a spare site, or a stopped one with the files it had; `up` starts it from then on", cobra.ExactArgs(1),
 		func(ctx context.Context, l cluster.Layout, p *cluster.Progress, args []string) error {
 			return cluster.StartSite(ctx, l, p, args[0])
 		})
@@ -102,7 +102,7 @@ func siteSilenceCommand() *cobra.Command {
 }
 
 func siteFillCommand() *cobra.Command {
-	return changingSite("fill NAME on|off", "Take all free space of a site (s3-b only), or give it back", cobra.ExactArgs(2),
+	return changingSite("fill NAME on|off", "Take all free space of a small site (s3-b, s3-d), or give it back", cobra.ExactArgs(2),
 		func(_ context.Context, l cluster.Layout, _ *cluster.Progress, args []string) error {
 			on, err := onOrOff(args[1])
 			if err != nil {

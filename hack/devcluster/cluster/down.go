@@ -17,10 +17,14 @@ import (
 	"github.com/freehold-dev/freehold/hack/devcluster/netpol"
 )
 
-// daemonNames lists every daemon in starting order.
-func daemonNames() []string {
-	return []string{"etcd", "apiserver", "containerd", "controller-manager", "scheduler", "netpol", "kubelet", "proxy",
-		"provisioner", "metallb", "s3-a", "s3-b", "sftp"}
+// daemonNames lists every daemon that shall run, in starting order.
+func (l Layout) daemonNames() []string {
+	names := []string{"etcd", "apiserver", "containerd", "controller-manager", "scheduler", "netpol", "kubelet", "proxy",
+		"provisioner", "metallb"}
+	for _, s := range l.wantedSites() {
+		names = append(names, s.Name)
+	}
+	return names
 }
 
 // Down removes the cluster, also what a killed Up or a crash left: processes, pods, mounts, interfaces, network

@@ -31,7 +31,7 @@ func (l Layout) expand(name string) (string, error) {
 		"State": l.State(), "PKI": l.State("pki"), "Conf": l.State("conf"), "ContainerdRoot": l.containerdRoot(),
 		"RuntimeDir": runtimeDir, "Socket": Socket, "Runc": lookPath("runc"),
 		"NodeIP": NodeIP, "NodeName": NodeName, "PodCIDR": PodCIDR, "DNSIP": DNSIP, "LoadBalancerPool": LoadBalancerPool,
-		"PauseImage": pauseImage, "CoreDNSImage": coreDNSImage, "Provisioner": Provisioner, "StorageClass": StorageClass,
+		"PauseImage": pauseImage, "CoreDNSImage": coreDNSImage, "Provisioner": Provisioner, "StorageClass": StorageClass, "LimitedStorageClass": LimitedStorageClass,
 		"Sites": Sites(),
 	})
 	return out.String(), err

@@ -35,6 +35,8 @@ type Site struct {
 	Port int
 	// small says that its files live on a file system of their own, which can be filled.
 	small bool
+	// spare says that it runs only once it was started: few need more sites than the first ones.
+	spare bool
 }
 
 // Host is the site's name in DNS, which its certificate carries.
@@ -46,7 +48,24 @@ func Sites() []Site {
 		{Name: "s3-a", Kind: SiteS3, Address: "198.19.1.10", Port: 443},
 		{Name: "s3-b", Kind: SiteS3, Address: "198.19.1.20", Port: 443, small: true},
 		{Name: "sftp", Kind: SiteSFTP, Address: "198.19.1.30", Port: 22},
+		{Name: "s3-c", Kind: SiteS3, Address: "198.19.1.40", Port: 443, spare: true},
+		{Name: "s3-d", Kind: SiteS3, Address: "198.19.1.50", Port: 443, small: true, spare: true},
+		{Name: "s3-e", Kind: SiteS3, Address: "198.19.1.60", Port: 443, spare: true},
+		{Name: "s3-f", Kind: SiteS3, Address: "198.19.1.70", Port: 443, spare: true},
 	}
+}
+
+// wantedSites are those that `up` starts: all but the spare ones that nobody has started yet.
+func (l Layout) wantedSites() []Site {
+	return slices.DeleteFunc(Sites(), func(s Site) bool { return s.spare && !l.wasStarted(s) })
+}
+
+// startedMark remembers that a site was started.
+func (l Layout) startedMark(s Site) string { return l.site(s, "started") }
+
+func (l Layout) wasStarted(s Site) bool {
+	_, err := os.Stat(l.startedMark(s))
+	return err == nil
 }
 
 func findSite(name string) (Site, error) {
@@ -90,6 +109,11 @@ func (l Layout) upSites(ctx context.Context, progress *Progress) error {
 		return err
 	}
 	for _, s := range Sites() {
+		if err := os.MkdirAll(l.site(s), 0o700); err != nil {
+			return err
+		}
+	}
+	for _, s := range l.wantedSites() {
 		if err := l.startSite(ctx, progress, s); err != nil {
 			return err
 		}
@@ -102,6 +126,9 @@ func (l Layout) startSite(ctx context.Context, progress *Progress, s Site) error
 	d, err := l.siteDaemon(ctx, s)
 	if err != nil {
 		return fmt.Errorf("site %s: %w", s.Name, err)
+	}
+	if err := os.WriteFile(l.startedMark(s), nil, 0o600); err != nil {
+		return err
 	}
 	return l.up(ctx, progress, d)
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 )
 
@@ -62,6 +63,16 @@ func isSilent(ctx context.Context, s Site) bool {
 	return err == nil
 }
 
+func smallSites() []string {
+	var out []string
+	for _, s := range Sites() {
+		if s.small {
+			out = append(out, s.Name)
+		}
+	}
+	return out
+}
+
 // filler is the file that takes all free space of a small site.
 func (l Layout) filler(s Site) string { return l.site(s, "disk", "filler") }
 
@@ -72,7 +83,7 @@ func FillSite(l Layout, name string, full bool) error {
 		return err
 	}
 	if !s.small {
-		return fmt.Errorf("site %s has no file system of its own, so filling it would fill this machine's disk; use s3-b", name)
+		return fmt.Errorf("site %s has no file system of its own, so filling it would fill this machine's disk; use one of %s", name, strings.Join(smallSites(), ", "))
 	}
 	if mounted, err := mountsBelow(l.site(s, "disk")); err != nil || len(mounted) == 0 {
 		return errors.Join(fmt.Errorf("the file system of site %s is not mounted; run `up`", name), err)

@@ -14,11 +14,31 @@ import (
 	"time"
 )
 
-func TestEverySiteIsShownByStatus(t *testing.T) {
-	for _, name := range SiteNames() {
-		if !slices.Contains(daemonNames(), name) {
-			t.Errorf("status does not show site %s", name)
+func TestASpareSiteRunsOnceItWasStarted(t *testing.T) {
+	l := inTemp(t)
+	for _, s := range Sites() {
+		if got := slices.Contains(l.daemonNames(), s.Name); got == s.spare {
+			t.Errorf("in a new cluster site %s runs: %v", s.Name, got)
 		}
+		if err := os.MkdirAll(l.site(s), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(l.startedMark(s), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Contains(l.daemonNames(), s.Name) {
+			t.Errorf("status does not show site %s, which was started", s.Name)
+		}
+	}
+}
+
+func TestNoTwoSitesShareAnAddress(t *testing.T) {
+	seen := map[string]string{}
+	for _, m := range machines() {
+		if other := seen[m.address]; other != "" {
+			t.Errorf("%s and %s are both at %s", other, m.name, m.address)
+		}
+		seen[m.address] = m.name
 	}
 }
 
@@ -56,7 +76,7 @@ func TestSitesShowAGoodOrAnExpiredCertificate(t *testing.T) {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(certificate(t, l.pki(siteAuthority+".crt")))
-	for _, s := range Sites()[:2] {
+	for _, s := range slices.DeleteFunc(Sites(), func(s Site) bool { return s.Kind != SiteS3 }) {
 		good := certificate(t, l.pki(siteCertificate(s, identityGood)+".crt"))
 		for _, name := range []string{s.Host(), s.Address} {
 			if _, err := good.Verify(x509.VerifyOptions{Roots: roots, DNSName: name}); err != nil {

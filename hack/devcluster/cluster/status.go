@@ -23,7 +23,7 @@ func Status(ctx context.Context, l Layout, out io.Writer) error {
 	}
 	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	complete := true
-	for _, name := range daemonNames() {
+	for _, name := range l.daemonNames() {
 		r, ok := l.running(name)
 		if !ok {
 			complete = false

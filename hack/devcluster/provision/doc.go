@@ -8,5 +8,7 @@
 // Retain before that keeps the data. A claim of a WaitForFirstConsumer class gets its volume once the scheduler has
 // chosen a node.
 //
-// Unlike most it has no size limits: a folder may outgrow its claim, and growing a claim always succeeds at once.
+// Unlike most it has no size limits: a folder may outgrow its claim, and growing a claim always succeeds at once. A class
+// with the parameter "size: limited" has them: each of its volumes is a file system of its own, in a sparse file beside
+// the folder that it is mounted at.
 package provision

@@ -18,6 +18,9 @@ const (
 	provisionedBy = "pv.kubernetes.io/provisioned-by"
 )
 
+// limited says whether the volumes of a class are as large as their claims, and not larger.
+func limited(class *storagev1.StorageClass) bool { return class.Parameters["size"] == "limited" }
+
 // wantsVolume says whether a claim waits for a volume of ours.
 func wantsVolume(claim *corev1.PersistentVolumeClaim, class *storagev1.StorageClass) bool {
 	if class == nil || class.Provisioner != Name || claim.Spec.VolumeName != "" || claim.DeletionTimestamp != nil {

@@ -65,6 +65,17 @@ func TestAVolumeTakesItsReclaimPolicyFromTheClass(t *testing.T) {
 	}
 }
 
+func TestOnlyAClassThatSaysSoHasALimit(t *testing.T) {
+	small := class(corev1.PersistentVolumeReclaimDelete)
+	if limited(small) {
+		t.Error("a class is limited that does not say so")
+	}
+	small.Parameters = map[string]string{"size": "limited"}
+	if !limited(small) {
+		t.Error("a class that says so is not limited")
+	}
+}
+
 func released(change ...func(*corev1.PersistentVolume)) *corev1.PersistentVolume {
 	v := newVolume(claim(), class(corev1.PersistentVolumeReclaimDelete), root, "node1")
 	v.Status.Phase = corev1.VolumeReleased

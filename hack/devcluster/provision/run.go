@@ -139,7 +139,7 @@ func (p *provisioner) serve(ctx context.Context, claim *corev1.PersistentVolumeC
 		return err
 	}
 	if wantsVolume(claim, class) {
-		return p.create(ctx, newVolume(claim, class, p.Root, p.Node))
+		return p.create(ctx, newVolume(claim, class, p.Root, p.Node), limited(class))
 	}
 	if volume, err := p.volumes.Get(claim.Spec.VolumeName); err == nil && mustGrow(claim, volume) {
 		return p.grow(ctx, claim, volume)
@@ -148,10 +148,15 @@ func (p *provisioner) serve(ctx context.Context, claim *corev1.PersistentVolumeC
 }
 
 // create makes the folder with the set-group-id bit, as the kubelet expects when it hands it to a pod's fsGroup.
-func (p *provisioner) create(ctx context.Context, volume *corev1.PersistentVolume) error {
+func (p *provisioner) create(ctx context.Context, volume *corev1.PersistentVolume, limited bool) error {
 	path := volume.Spec.Local.Path
 	if err := os.MkdirAll(path, 0o770); err != nil {
 		return err
+	}
+	if limited {
+		if err := mountLimited(ctx, path, volume.Spec.Capacity.Storage().Value()); err != nil {
+			return fmt.Errorf("file system of %s: %w", volume.Name, err)
+		}
 	}
 	if err := os.Chmod(path, 0o770|os.ModeSetgid); err != nil {
 		return err
@@ -178,7 +183,11 @@ func (p *provisioner) remove(ctx context.Context, name string) error {
 	if !mayDelete(live, p.Root) {
 		return nil
 	}
-	if err := os.RemoveAll(filepath.Join(p.Root, name)); err != nil {
+	path := filepath.Join(p.Root, name)
+	if err := unmountLimited(path); err != nil {
+		return fmt.Errorf("file system of %s: %w", name, err)
+	}
+	if err := os.RemoveAll(path); err != nil {
 		return fmt.Errorf("delete the data of %s: %w", name, err)
 	}
 	slog.Info("volume deleted", "volume", name)
