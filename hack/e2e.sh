@@ -6,6 +6,7 @@
 #   LABELS=filter       only the stories whose labels match, in Ginkgo's words; by default those that fit the POLICY
 #   KEEP_CLUSTER=yes    leave the local cluster running (also: it was running before)
 #   POLICY=weak         how the local cluster enforces NetworkPolicy: strict (default) | weak | none
+#   PROCS=3             how many stories are told at a time
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source hack/lib.sh
@@ -44,7 +45,19 @@ case ${POLICY:-strict} in
   none) fitting=no-walls ;;
 esac
 
-section "stories"
-export TESTSUM_ARGS=-stream
-counted . -tags e2e -count=1 -timeout 75m ./test/e2e/... \
-  -ginkgo.v -ginkgo.no-color -ginkgo.focus="${FOCUS:-}" -ginkgo.label-filter="${LABELS:-$fitting}"
+# Ginkgo's own program, of the version in go.mod, tells several stories at a time, each in a process; those that change
+# the cluster as a whole are Serial and come last, alone.
+tell_stories() {
+  local report code=0
+  report=$(mktemp)
+  testsum=$(build_testsum)
+  go tool ginkgo run -v --no-color --procs="${PROCS:-2}" --timeout=75m --tags=e2e \
+    --focus="${FOCUS:-}" --label-filter="${LABELS:-$fitting}" \
+    --output-dir="$(dirname "$report")" --json-report="$(basename "$report")" ./test/e2e </dev/null || code=$?
+  "$testsum" -stories "$report" -closing "${CLOSING_LINES:-}" || code=1
+  rm -f "$report"
+  return $code
+}
+
+section "stories, ${PROCS:-2} at a time"
+tell_stories

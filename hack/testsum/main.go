@@ -11,24 +11,51 @@ import (
 	"os"
 )
 
+// slowest is how many of the slowest stories are named, so that everybody sees where the time goes.
+const slowest = 15
+
 func main() {
 	stream := flag.Bool("stream", false, "print all output of all tests as it arrives, for suites that run for many minutes")
 	closing := flag.String("closing", "", "append the closing lines to this file, so that a caller can repeat them")
+	report := flag.String("stories", "", "read this report of Ginkgo (--json-report) instead of the output of go test")
 	flag.Parse()
 
-	summary := newSummary(*stream)
-	if err := read(os.Stdin, os.Stdout, summary); err != nil {
+	var green bool
+	var err error
+	if *report != "" {
+		green, err = sumStories(*report, *closing)
+	} else {
+		green, err = sumTests(*stream, *closing)
+	}
+	if err != nil {
 		fail(err)
+	}
+	if !green {
+		os.Exit(1)
+	}
+}
+
+func sumTests(stream bool, closing string) (green bool, err error) {
+	summary := newSummary(stream)
+	if err := read(os.Stdin, os.Stdout, summary); err != nil {
+		return false, err
 	}
 	for _, line := range summary.verdict() {
 		fmt.Println(line)
 	}
-	if err := appendLines(*closing, summary.closingLines()); err != nil {
-		fail(err)
+	return summary.counts().green(), appendLines(closing, summary.closingLines())
+}
+
+func sumStories(report, closing string) (green bool, err error) {
+	told, err := readStories(report)
+	if err != nil {
+		return false, err
 	}
-	if !summary.counts().green() {
-		os.Exit(1)
+	lines := told.lines(slowest)
+	for _, line := range lines {
+		fmt.Println(line)
 	}
+	return told.counts().green(), appendLines(closing, lines)
 }
 
 func fail(err error) {

@@ -143,7 +143,7 @@ func moment(t time.Time) v1alpha1.RestoreTarget {
 	return v1alpha1.RestoreTarget{Time: &stamp}
 }
 
-var _ = Describe("A customer is backed up to two sites", Ordered, Label("backups"), func() {
+var _ = Describe("A customer is backed up to two sites", Ordered, Label("backups"), SpecPriority(long), func() {
 	customer := named("backed-up")
 	all := []string{"s3-a", "s3-b"}
 
@@ -248,7 +248,8 @@ var _ = Describe("A customer is backed up to two sites", Ordered, Label("backups
 	}, SpecTimeout(limit))
 })
 
-var _ = Describe("A customer's namespace is lost with all that is in it", Ordered, Label("backups"), func() {
+// It stops a site that others' backups go to.
+var _ = Describe("A customer's namespace is lost with all that is in it", Ordered, Serial, Label("backups"), func() {
 	lost, phoenix, again := named("lost"), named("phoenix"), named("phoenix-again")
 	keeper, _ := age.GenerateX25519Identity()
 	var instance, password string
@@ -302,7 +303,7 @@ var _ = Describe("A customer's namespace is lost with all that is in it", Ordere
 	}, SpecTimeout(limit))
 })
 
-var _ = Describe("Somebody damages a stored backup", Ordered, Label("backups"), func() {
+var _ = Describe("Somebody damages a stored backup", Ordered, Label("backups"), SpecPriority(long), func() {
 	customer := named("damaged")
 
 	BeforeAll(func(ctx SpecContext) {

@@ -34,6 +34,11 @@ func small(cpu, memory string) v1alpha1.Compute {
 	return v1alpha1.Compute{CPU: ptr.To(resource.MustParse(cpu)), Memory: ptr.To(resource.MustParse(memory))}
 }
 
+// classes are there for all stories. A story that changes one, or needs another, makes one of its own.
+func classes() []*v1alpha1.TenantClass {
+	return []*v1alpha1.TenantClass{minifluxClass(), headscaleClass()}
+}
+
 // minifluxClass is an application that is configured by environment variables and speaks plain HTTP.
 func minifluxClass() *v1alpha1.TenantClass {
 	class := &v1alpha1.TenantClass{ObjectMeta: metav1.ObjectMeta{Name: minifluxName}}

@@ -101,7 +101,7 @@ func asOperator(ctx context.Context, manifest string) string {
 // step is something that the operator writes, and a manifest by which the barrier in front of it can be tried.
 type step struct{ group, resource, manifest string }
 
-var _ = Describe("The operator is killed", Ordered, func() {
+var _ = Describe("The operator is killed", Ordered, Serial, func() {
 	customer := named("crashed")
 	var gate barrier
 	inNamespace := "request.namespace == 'tenant-crashed' || object.metadata.name == 'tenant-crashed'"

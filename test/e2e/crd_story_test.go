@@ -32,7 +32,7 @@ func saveTenants(ctx context.Context) []v1alpha1.Tenant {
 	return list.Items
 }
 
-var _ = Describe("Somebody deletes the CRD of Tenants while the operator runs", Ordered, func() {
+var _ = Describe("Somebody deletes the CRD of Tenants while the operator runs", Ordered, Serial, func() {
 	customer := named("crd-deleted")
 	crd := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: "tenants.freehold.dev"}}
 	var pods map[string]string

@@ -187,27 +187,35 @@ var _ = Describe("Somebody deletes objects of an instance by hand", Ordered, fun
 	}, SpecTimeout(limit))
 
 	It("is at rest afterwards", func(ctx SpecContext) {
-		versions := func() string {
-			var text []string
-			for name, object := range owned(ctx, customer.namespace, instanceID) {
-				if object.GetKind() == "ResourceQuota" {
-					continue // Kubernetes counts the pods of proofs in its status.
-				}
-				text = append(text, fmt.Sprintf("%s %s", name, object.GetResourceVersion()))
-			}
-			slices.Sort(text)
-			return strings.Join(text, "\n")
-		}
-		last := ""
-		Eventually(func() bool { now := versions(); same := now == last; last = now; return same }).WithContext(ctx).Should(BeTrue())
-		restartOperator(ctx)
-		Consistently(versions).WithContext(ctx).Should(Equal(last), "a converged instance should not be written to, also not by an operator that has just started")
+		last := customer.rests(ctx)
+		Consistently(func() string { return customer.versions(ctx) }).WithContext(ctx).Should(Equal(last), "a converged instance should not be written to")
 	}, SpecTimeout(limit))
 })
 
-var _ = Describe("The instance lives among objects of strangers", Ordered, func() {
-	customer := named("neighbours")
-	const strangers = `
+// versions are those of all objects of the instance: equal answers mean that nothing was written in between.
+func (c *customer) versions(ctx context.Context) string {
+	GinkgoHelper()
+	var text []string
+	for name, object := range owned(ctx, c.namespace, c.instanceID(ctx)) {
+		if object.GetKind() == "ResourceQuota" {
+			continue // Kubernetes counts the pods of proofs in its status.
+		}
+		text = append(text, fmt.Sprintf("%s %s", name, object.GetResourceVersion()))
+	}
+	slices.Sort(text)
+	return strings.Join(text, "\n")
+}
+
+// rests waits until nothing is written any more, and returns the versions.
+func (c *customer) rests(ctx context.Context) string {
+	GinkgoHelper()
+	last := ""
+	Eventually(func() bool { now := c.versions(ctx); same := now == last; last = now; return same }).WithContext(ctx).Should(BeTrue())
+	return last
+}
+
+// strangers are objects that are none of Freehold's.
+const strangers = `
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: their-config}
@@ -228,10 +236,17 @@ kind: Secret
 metadata: {name: their-secret}
 stringData: {theirs: "yes"}
 `
-	theirs := func(ctx context.Context) string {
-		return run(ctx, "kubectl", "get", "configmap/their-config", "service/their-service", "networkpolicy/their-policy",
-			"secret/their-secret", "-n", customer.namespace, "-o", "yaml")
-	}
+
+// ofStrangers are those objects as they are in the customer's namespace.
+func ofStrangers(ctx context.Context, c *customer) string {
+	GinkgoHelper()
+	return run(ctx, "kubectl", "get", "configmap/their-config", "service/their-service", "networkpolicy/their-policy",
+		"secret/their-secret", "-n", c.namespace, "-o", "yaml")
+}
+
+var _ = Describe("The instance lives among objects of strangers", Ordered, func() {
+	customer := named("neighbours")
+	theirs := func(ctx context.Context) string { return ofStrangers(ctx, customer) }
 
 	BeforeAll(func(ctx SpecContext) {
 		customer.leavesNothing()
@@ -258,9 +273,8 @@ stringData: {theirs: "yes"}
 	}, SpecTimeout(limit))
 
 	It("never touches strangers' objects", func(ctx SpecContext) {
-		pipe(ctx, strangers, "kubectl", append(withGlass, "apply", "-n", customer.namespace, "-f", "-")...)
+		pipe(ctx, strangers, "kubectl", append(slices.Clone(withGlass), "apply", "-n", customer.namespace, "-f", "-")...)
 		before := theirs(ctx)
-		restartOperator(ctx)
 		customer.patch(ctx, `{"spec":{"suspended":true}}`)
 		Eventually(customer.poll(ctx, v1alpha1.ConditionAvailable)).WithContext(ctx).Should(HavePrefix("Available=False Suspended"))
 		customer.patch(ctx, `{"spec":{"suspended":false}}`)

@@ -22,9 +22,17 @@ func adopting(instanceID string) func(*v1alpha1.Tenant) {
 	}
 }
 
+// possessions are what stays a customer's own, whatever happens to the pods.
+type possessions struct{ address, password, instanceID, authority string }
+
+func (c *customer) owns(ctx context.Context) possessions {
+	GinkgoHelper()
+	return possessions{address: c.address(ctx), password: c.password(ctx), instanceID: c.instanceID(ctx), authority: c.authorityPEM(ctx)}
+}
+
 var _ = Describe("A customer's data survives", Ordered, func() {
 	customer := named("survivor")
-	var address, password, instanceID, authority string
+	var had possessions
 
 	replaced := func(ctx context.Context, component string) {
 		GinkgoHelper()
@@ -36,16 +44,12 @@ var _ = Describe("A customer's data survives", Ordered, func() {
 	}
 	same := func(ctx context.Context) {
 		GinkgoHelper()
-		Expect(customer.address(ctx)).To(Equal(address), "the address should be the old one")
-		Expect(customer.password(ctx)).To(Equal(password), "the password should be the old one")
-		Expect(customer.instanceID(ctx)).To(Equal(instanceID))
-		Expect(customer.authorityPEM(ctx)).To(Equal(authority), "the authority should be the old one")
+		Expect(customer.owns(ctx)).To(Equal(had))
 	}
 
 	BeforeAll(func(ctx SpecContext) {
 		customer.order(ctx).available(ctx).answers(ctx)
-		address, password = customer.address(ctx), customer.password(ctx)
-		instanceID, authority = customer.instanceID(ctx), customer.authorityPEM(ctx)
+		had = customer.owns(ctx)
 		customer.writes(ctx, "my first feeds")
 	}, NodeTimeout(limit))
 
@@ -57,15 +61,6 @@ var _ = Describe("A customer's data survives", Ordered, func() {
 	It("the deletion of the application's pod", func(ctx SpecContext) {
 		replaced(ctx, "app")
 		customer.has(ctx, "my first feeds")
-	}, SpecTimeout(limit))
-
-	It("a power cut of the node", func(ctx SpecContext) {
-		needLocalCluster()
-		customer.writes(ctx, "written before the power cut")
-		run(ctx, "go", "-C", "hack/devcluster", "run", ".", "restart-node")
-		customer.has(ctx, "written before the power cut")
-		customer.available(ctx)
-		same(ctx)
 	}, SpecTimeout(limit))
 
 	It("a suspension, with its address", func(ctx SpecContext) {
@@ -82,8 +77,8 @@ var _ = Describe("A customer's data survives", Ordered, func() {
 	It("the deletion of the Tenant, once its instance is adopted", func(ctx SpecContext) {
 		customer.cancel(ctx)
 		Expect(customer.pods(ctx)).To(BeEmpty(), "the instance of a deleted Tenant should have stopped")
-		Expect(connects(ctx, c10, address, 443)).NotTo(Succeed(), "nobody should be served any more")
-		Expect(api.Create(ctx, customer.manifest(adopting(instanceID)))).To(Succeed())
+		Expect(connects(ctx, c10, had.address, 443)).NotTo(Succeed(), "nobody should be served any more")
+		Expect(api.Create(ctx, customer.manifest(adopting(had.instanceID)))).To(Succeed())
 		customer.available(ctx)
 		customer.has(ctx, "my first feeds")
 		customer.logsIn(ctx)
@@ -106,6 +101,24 @@ var _ = Describe("A customer's data survives", Ordered, func() {
 		bringBack(ctx, claim)
 		customer.available(ctx)
 		customer.has(ctx, "my first feeds")
+	}, SpecTimeout(limit))
+})
+
+var _ = Describe("The node loses its power", Ordered, Serial, func() {
+	customer := named("powerless")
+
+	BeforeAll(func(ctx SpecContext) {
+		needLocalCluster()
+		customer.order(ctx).available(ctx).answers(ctx)
+	}, NodeTimeout(limit))
+
+	It("and the customer finds everything again", func(ctx SpecContext) {
+		had := customer.owns(ctx)
+		customer.writes(ctx, "written before the power cut")
+		devcluster(ctx, "restart-node")
+		customer.has(ctx, "written before the power cut")
+		customer.available(ctx)
+		Expect(customer.owns(ctx)).To(Equal(had))
 	}, SpecTimeout(limit))
 })
 

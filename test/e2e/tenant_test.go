@@ -11,8 +11,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -32,9 +35,18 @@ type customer struct {
 	name, namespace, host string
 }
 
+// named is the customer of that name. Stories are told at the same time, so no two of them may use the same name.
 func named(name string) *customer {
+	_, file, line, _ := runtime.Caller(1)
+	where := fmt.Sprintf("%s:%d", filepath.Base(file), line)
+	if other, taken := names.LoadOrStore(name, where); taken && other != where {
+		panic(fmt.Sprintf("%s and %s both name a customer %s: they would meet on the cluster", other, where, name))
+	}
 	return &customer{name: name, namespace: "tenant-" + name, host: name + ".example.com"}
 }
+
+// names says where in the code the name of each customer stands.
+var names sync.Map
 
 // manifest is what the platform engineer applies.
 func (c *customer) manifest(changes ...func(*v1alpha1.Tenant)) *v1alpha1.Tenant {

@@ -199,6 +199,30 @@ spec: {podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{}], egress: [
 		customer.becomes(ctx, v1alpha1.ConditionIsolated, "True Proven")
 	}, SpecTimeout(limit))
 
+	It("say whose word the encryption at rest is", func(ctx SpecContext) {
+		customer.becomes(ctx, v1alpha1.ConditionEncryptedAtRest, "Unknown NotAttested", "freehold.dev/encryption-attested-by")
+		var classes storagev1.StorageClassList
+		Expect(api.List(ctx, &classes)).To(Succeed())
+		for _, class := range classes.Items {
+			run(ctx, "kubectl", "annotate", "storageclass", class.Name, "freehold.dev/encryption-attested-by=e2e")
+			DeferCleanup(func(ctx SpecContext) {
+				run(ctx, "kubectl", "annotate", "storageclass", class.Name, "freehold.dev/encryption-attested-by-")
+			}, NodeTimeout(limit))
+		}
+		customer.becomes(ctx, v1alpha1.ConditionEncryptedAtRest, "True Attested", "attested by e2e")
+	}, SpecTimeout(limit))
+})
+
+// How fast walls close is measured while nothing else is going on; and points are a setting of the whole operator.
+var _ = Describe("The walls around a customer, seen from outside", Ordered, Serial, Label("walls"), func() {
+	customer, neighbour := named("seen"), named("next-to-seen")
+
+	BeforeAll(func(ctx SpecContext) {
+		neighbour.order(ctx)
+		customer.order(ctx).available(ctx).answers(ctx)
+		neighbour.available(ctx)
+	}, NodeTimeout(limit))
+
 	It("close at once in a lockdown, also for whom is in already; all else goes on, and they open again as fast", func(ctx SpecContext) {
 		needLocalCluster()
 		pods := customer.lives(ctx)
@@ -240,22 +264,9 @@ spec: {podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{}], egress: [
 		customer.patch(ctx, `{"spec":{"network":{"access":"Open","allowedRanges":null}}}`)
 		told(c10.address+" gets in", c20.address+" gets in")
 	}, SpecTimeout(limit))
-
-	It("say whose word the encryption at rest is", func(ctx SpecContext) {
-		customer.becomes(ctx, v1alpha1.ConditionEncryptedAtRest, "Unknown NotAttested", "freehold.dev/encryption-attested-by")
-		var classes storagev1.StorageClassList
-		Expect(api.List(ctx, &classes)).To(Succeed())
-		for _, class := range classes.Items {
-			run(ctx, "kubectl", "annotate", "storageclass", class.Name, "freehold.dev/encryption-attested-by=e2e")
-			DeferCleanup(func(ctx SpecContext) {
-				run(ctx, "kubectl", "annotate", "storageclass", class.Name, "freehold.dev/encryption-attested-by-")
-			}, NodeTimeout(limit))
-		}
-		customer.becomes(ctx, v1alpha1.ConditionEncryptedAtRest, "True Attested", "attested by e2e")
-	}, SpecTimeout(limit))
 })
 
-var _ = Describe("A customer on a cluster that enforces nothing", Ordered, Label("no-walls"), func() {
+var _ = Describe("A customer on a cluster that enforces nothing", Ordered, Serial, Label("no-walls"), func() {
 	customer := named("unwalled")
 
 	BeforeAll(func(ctx SpecContext) { customer.order(ctx) }, NodeTimeout(limit))
@@ -290,7 +301,7 @@ var _ = Describe("A customer on a cluster that enforces nothing", Ordered, Label
 	}, SpecTimeout(limit))
 })
 
-var _ = Describe("Lockdowns, again and again", Label("bench"), func() {
+var _ = Describe("Lockdowns, again and again", Serial, Label("bench"), func() {
 	customer := named("often-locked")
 
 	It("take some seconds", func(ctx SpecContext) {
