@@ -136,7 +136,7 @@ func (s *scope) factsOf(d *destination) facts {
 		aside:     d.aside, status: d.status, silent: s.memory.silent, why: s.memory.why, archive: s.report.of(d), until: s.until(d), backupSeen: d.backupSeen, proofSeen: d.proofSeen,
 	}
 	if s.report != nil {
-		f.podNow = s.report.At.Add(s.now.Sub(s.report.received))
+		f.podNow = s.podNow()
 	}
 	if d.newest != nil {
 		if c := apimeta.FindStatusCondition(d.newest.Status.Conditions, v1alpha1.ConditionComplete); c.Reason == v1alpha1.ReasonFailed {
@@ -146,20 +146,31 @@ func (s *scope) factsOf(d *destination) facts {
 	return f
 }
 
-// until is the latest moment that a destination is known to hold.
+// clocksDiffer is by how much the clocks of two nodes may.
+const clocksDiffer = time.Minute
+
+// until is the latest moment that a destination is known to hold. A backup's pod has another clock than the database's: a
+// moment that is still to come is none that anything is known of.
 func (s *scope) until(d *destination) time.Time {
-	until := timeIn(d.status.RecoverableUntil)
-	known := []time.Time{timeIn(d.status.LastBackup), s.memory.until[d.name]}
+	now := s.now
+	if s.report != nil {
+		now = s.podNow()
+	}
+	known := []time.Time{timeIn(d.status.RecoverableUntil), timeIn(d.status.LastBackup), s.memory.until[d.name]}
 	if a := s.report.of(d); a != nil {
 		known = append(known, a.Until)
 	}
+	var until time.Time
 	for _, t := range known {
-		if t.After(until) {
+		if t.After(until) && !t.After(now.Add(clocksDiffer)) {
 			until = t
 		}
 	}
 	return until
 }
+
+// podNow is what the database pod's clock shows now, by its report.
+func (s *scope) podNow() time.Time { return s.report.At.Add(s.now.Sub(s.report.received)) }
 
 // part is what one destination contributes to the whole.
 type part struct {

@@ -65,19 +65,32 @@ func TestConditionsOfADestination(t *testing.T) {
 		"an old backup and a failed attempt": {func(f *facts) {
 			f.status.LastBackup, f.failure, f.attempt = timeOf(at(-60*31)), "Full: no space", at(-1)
 		}, backedUp, "False BackupFailed|no space|2026-03-01T11:59:00Z"},
-		"none yet":                                  {func(f *facts) { f.status.LastBackup = nil }, backedUp, "False AwaitingFirst"},
-		"none yet, and it failed":                   {func(f *facts) { f.status.LastBackup, f.failure, f.attempt = nil, "Full: no space", at(-1) }, backedUp, "False BackupFailed"},
-		"suspended before the first":                {func(f *facts) { f.status.LastBackup, f.suspended = nil, true }, backedUp, "False InstanceSuspended"},
-		"suspended":                                 {func(f *facts) { f.status.LastBackup, f.suspended = timeOf(at(-60*100)), true }, backedUp, "True InstanceSuspended"},
-		"shared credentials":                        {func(f *facts) { f.shared = true }, backedUp, "True SharedCredentials"},
-		"credentials missing":                       {func(f *facts) { f.wrong, f.wrongReason = errors.New("no Secret"), wrongReason(errors.New("")) }, backedUp, "False CredentialsMissing: no Secret"},
-		"keys lost":                                 {func(f *facts) { f.wrong = &keysLostError{}; f.wrongReason = wrongReason(fmt.Errorf("x: %w", f.wrong)) }, recoverable, "False KeysLost"},
-		"a revision without archiver":               {func(f *facts) { f.status.LastBackup, f.archiver = nil, false }, pointInTime, "False UpdateRequired"},
-		"the archive is near":                       {nil, pointInTime, "True Fresh"},
-		"the archive lags":                          {func(f *facts) { f.archive.Until, f.until = at(-7), at(-7) }, pointInTime, "False ArchiveLags: the archive stands at 2026-03-01T11:53:00Z"},
-		"asked some minutes ago":                    {func(f *facts) { f.archive.AnsweredAt, f.archive.Until, f.until = at(-3), at(-6), at(-6) }, pointInTime, "True Fresh"},
-		"asked too long ago":                        {func(f *facts) { f.archive.AnsweredAt, f.archive.Until, f.until = at(-8), at(-9), at(-9) }, pointInTime, "False ArchiveLags"},
-		"an archiver that has just begun":           {func(f *facts) { f.archive.Until, f.until = time.Time{}, at(-7) }, pointInTime, "True Fresh"},
+		"none yet":                                 {func(f *facts) { f.status.LastBackup = nil }, backedUp, "False AwaitingFirst"},
+		"none yet, and it failed":                  {func(f *facts) { f.status.LastBackup, f.failure, f.attempt = nil, "Full: no space", at(-1) }, backedUp, "False BackupFailed"},
+		"suspended before the first":               {func(f *facts) { f.status.LastBackup, f.suspended = nil, true }, backedUp, "False InstanceSuspended"},
+		"suspended":                                {func(f *facts) { f.status.LastBackup, f.suspended = timeOf(at(-60*100)), true }, backedUp, "True InstanceSuspended"},
+		"shared credentials":                       {func(f *facts) { f.shared = true }, backedUp, "True SharedCredentials"},
+		"credentials missing":                      {func(f *facts) { f.wrong, f.wrongReason = errors.New("no Secret"), wrongReason(errors.New("")) }, backedUp, "False CredentialsMissing: no Secret"},
+		"keys lost":                                {func(f *facts) { f.wrong = &keysLostError{}; f.wrongReason = wrongReason(fmt.Errorf("x: %w", f.wrong)) }, recoverable, "False KeysLost"},
+		"a revision without archiver":              {func(f *facts) { f.status.LastBackup, f.archiver = nil, false }, pointInTime, "False UpdateRequired"},
+		"the archive is near":                      {nil, pointInTime, "True Fresh"},
+		"the archive lags":                         {func(f *facts) { f.archive.Until, f.until = at(-7), at(-7) }, pointInTime, "False ArchiveLags: the archive stands at 2026-03-01T11:53:00Z"},
+		"asked some minutes ago":                   {func(f *facts) { f.archive.AnsweredAt, f.archive.Until, f.until = at(-3), at(-6), at(-6) }, pointInTime, "True Fresh"},
+		"asked too long ago":                       {func(f *facts) { f.archive.AnsweredAt, f.archive.Until, f.until = at(-8), at(-9), at(-9) }, pointInTime, "False ArchiveLags"},
+		"an archiver that has just begun":          {func(f *facts) { f.archive.Until, f.until = time.Time{}, at(-4) }, pointInTime, "True Fresh"},
+		"begun, and nothing was seen for too long": {func(f *facts) { f.archive.Until, f.until = time.Time{}, at(-7) }, pointInTime, "Unknown NoReport|started anew|2026-03-01T11:53:00Z"},
+		"begun long ago, and nothing was seen":     {func(f *facts) { f.archive.Until, f.until = time.Time{}, at(-17) }, pointInTime, "False ArchiveLags"},
+		"it failed before anything was seen there": {func(f *facts) {
+			failing(f, engine.FailedUnreachable, -7)
+			f.archive.Until, f.archive.AnsweredAt = time.Time{}, time.Time{}
+		}, pointInTime, "False Unreachable|2026-03-01T11:51:00Z"},
+		"it failed, and nothing was ever seen there": {func(f *facts) {
+			failing(f, engine.FailedUnreachable, -1)
+			f.archive.Until, f.archive.AnsweredAt, f.until = time.Time{}, time.Time{}, time.Time{}
+		}, pointInTime, "False Unreachable|no moment yet"},
+		"nothing was ever seen there": {func(f *facts) {
+			f.archive.Until, f.archive.AnsweredAt, f.until = time.Time{}, time.Time{}, time.Time{}
+		}, pointInTime, "False ArchiveLags|no moment yet"},
 		"a destination that is silent for a moment": {func(f *facts) { failing(f, engine.FailedUnreachable, -2) }, pointInTime, "True Fresh"},
 		"a destination that is silent":              {func(f *facts) { failing(f, engine.FailedUnreachable, -10) }, pointInTime, "False Unreachable|since 2026-03-01T11:50:00Z|its own words"},
 		"a destination that refuses":                {func(f *facts) { failing(f, engine.FailedRefused, -10) }, pointInTime, "False Refused"},
@@ -91,16 +104,40 @@ func TestConditionsOfADestination(t *testing.T) {
 		"not asked yet after a restart": {func(f *facts) {
 			f.archive, f.status.Conditions = nil, said(pointInTime, metav1.ConditionTrue, v1alpha1.ReasonFresh, at(-90))
 		}, pointInTime, "True Fresh: as before"},
+		"the archiver does not speak of it any more": {func(f *facts) {
+			f.archive, f.until = nil, at(-7)
+			f.status.Conditions = said(pointInTime, metav1.ConditionTrue, v1alpha1.ReasonFresh, at(-90))
+		}, pointInTime, "Unknown NoReport|2026-03-01T11:53:00Z"},
+		"it was bad when it was last spoken of": {func(f *facts) {
+			f.archive, f.until = nil, at(-70)
+			f.status.Conditions = said(pointInTime, metav1.ConditionFalse, v1alpha1.ReasonFull, at(-90))
+		}, pointInTime, "False Full: as before"},
 		"a log without a base": {func(f *facts) { f.status.LastBackup = nil }, pointInTime, "False AwaitingFirst"},
 		"the instance stopped": {func(f *facts) { f.suspended, f.archive = true, nil }, pointInTime, "True InstanceSuspended"},
+		"the instance stopped while all was well": {func(f *facts) {
+			f.suspended, f.archive = true, nil
+			f.status.Conditions = said(pointInTime, metav1.ConditionTrue, v1alpha1.ReasonFresh, at(-90))
+		}, pointInTime, "True InstanceSuspended"},
+		"the instance stopped while the destination took nothing": {func(f *facts) {
+			f.suspended, f.archive = true, nil
+			f.status.Conditions = said(pointInTime, metav1.ConditionFalse, v1alpha1.ReasonUnreachable, at(-90))
+		}, pointInTime, "False Unreachable: as before"},
+		"the instance stopped while the destination was set aside": {func(f *facts) {
+			f.suspended, f.archive, f.aside = true, nil, aside{Since: at(-90)}
+		}, pointInTime, "False SetAside"},
 
-		"proven":             {nil, recoverable, "True Fresh: backup 20260201-013000F was restored and found good on 2026-02-28T12:00:00Z"},
-		"never proven":       {func(f *facts) { f.status.LastVerified = nil }, recoverable, "False AwaitingFirst"},
-		"proven long ago":    {func(f *facts) { f.status.LastVerified = timeOf(at(-60 * 24 * 31)) }, recoverable, "Unknown Stale|2026-01-29T12:00:00Z"},
-		"keys only here":     {func(f *facts) { f.policy.KeyEscrow.Recipients = nil }, recoverable, "False EscrowNotExternal"},
-		"a backup is broken": {func(f *facts) { refute(f, engine.FailedDamaged) }, recoverable, "False VerificationFailed|of destination site-a|backup 20260201-013000F was good on"},
-		"an assertion fails": {func(f *facts) { refute(f, engine.FailedAssertion) }, recoverable, "False VerificationFailed"},
-		"no answer":          {func(f *facts) { refute(f, engine.FailedUnreachable) }, recoverable, "True Fresh|proved nothing"},
+		"proven":                       {nil, recoverable, "True Fresh: backup 20260201-013000F was restored and found good on 2026-02-28T12:00:00Z"},
+		"never proven":                 {func(f *facts) { f.status.LastVerified = nil }, recoverable, "False AwaitingFirst"},
+		"proven long ago":              {func(f *facts) { f.status.LastVerified = timeOf(at(-60 * 24 * 31)) }, recoverable, "Unknown Stale|2026-01-29T12:00:00Z"},
+		"keys only here":               {func(f *facts) { f.policy.KeyEscrow.Recipients = nil }, recoverable, "False EscrowNotExternal"},
+		"a backup is broken":           {func(f *facts) { refute(f, engine.FailedDamaged) }, recoverable, "False VerificationFailed|of destination site-a|backup 20260201-013000F was good on"},
+		"an assertion fails":           {func(f *facts) { refute(f, engine.FailedAssertion) }, recoverable, "False VerificationFailed"},
+		"no answer":                    {func(f *facts) { refute(f, engine.FailedUnreachable) }, recoverable, "True Fresh|proved nothing"},
+		"its pod ended without a word": {func(f *facts) { refute(f, engine.FailedNoResult) }, recoverable, "True Fresh|proved nothing"},
+		"credentials go missing after a broken one": {func(f *facts) {
+			f.wrong, f.wrongReason = errors.New("no Secret"), v1alpha1.ReasonCredentialsMissing
+			f.status.Conditions = said(recoverable, metav1.ConditionFalse, v1alpha1.ReasonVerificationFailed, at(-90))
+		}, recoverable, "False VerificationFailed: as before"},
 		"no answer after a broken one": {func(f *facts) {
 			refute(f, engine.FailedUnreachable)
 			f.status.Conditions = said(recoverable, metav1.ConditionFalse, v1alpha1.ReasonVerificationFailed, at(-90))
@@ -185,5 +222,20 @@ func TestTheWholeIsAsGoodAsItsWorstPart(t *testing.T) {
 		if got := fmt.Sprintf("%s %s: %s", v.status, v.reason, v.message); got != row.want {
 			t.Errorf("%s: %q, want %q", name, got, row.want)
 		}
+	}
+}
+
+func TestAMomentThatIsStillToComeProvesNothing(t *testing.T) {
+	d := &destination{name: "site-a", status: v1alpha1.DestinationStatus{
+		Name: "site-a", Generation: 1, RecoverableUntil: timeOf(at(-20)), LastBackup: timeOf(at(60)), // By the clock of another node.
+	}}
+	s := &scope{now: noon, memory: &memory{until: map[string]time.Time{}}}
+	if got := s.until(d); !got.Equal(at(-20)) {
+		t.Errorf("the archive is said to reach until %s, want %s", got, at(-20))
+	}
+	report := engine.Report{At: at(5), Destinations: []engine.ArchiveReport{{Name: "site-a", Generation: 1, Until: at(4)}}}
+	s.report = &sighting{Report: report, received: noon}
+	if got := s.until(d); !got.Equal(at(4)) {
+		t.Errorf("the archive is said to reach until %s, want %s: the database's own clock counts", got, at(4))
 	}
 }

@@ -103,11 +103,11 @@ func (f facts) pointInTime() verdict {
 		return v
 	}
 	switch {
-	case f.suspended && f.status.LastBackup != nil:
-		return yes(v1alpha1.ReasonSuspendedBackups, "the instance does not run; nothing is written that had to be archived")
 	case f.aside.out():
 		return no(v1alpha1.ReasonSetAside, "since %s nothing is archived to the destination, which did not take it: the write-ahead log would have filled the database's volume; it is tried again every %d minutes, and gets a full backup once it answers",
 			moment(f.aside.Since), int(asidePause/time.Minute))
+	case f.suspended && f.status.LastBackup != nil:
+		return f.stopped()
 	case f.archive == nil:
 		return f.unreported()
 	}
@@ -118,34 +118,60 @@ func (f facts) pointInTime() verdict {
 	return v
 }
 
-// unreported is what can be said without a report on the destination.
+// stopped is what is said of an instance that does not run: what it wrote last came into the archive before it stopped, or
+// it did not, and then lies on its volume until it runs again.
+func (f facts) stopped() verdict {
+	said := f.saidOfArchive()
+	if said != nil && said.Status != metav1.ConditionTrue {
+		return verdict{said.Status, said.Reason, said.Message}
+	}
+	return yes(v1alpha1.ReasonSuspendedBackups, "the instance does not run; nothing is written that had to be archived")
+}
+
+// saidOfArchive is what was last said of the archive; nil if nothing was.
+func (f facts) saidOfArchive() *metav1.Condition {
+	said := apimeta.FindStatusCondition(f.status.Conditions, v1alpha1.ConditionPointInTimeRecoverable)
+	if said != nil && said.Reason == v1alpha1.ReasonAwaitingFirst {
+		return nil
+	}
+	return said
+}
+
+// unreported is what can be said without a report on the destination. That all was well holds no longer than what it was
+// seen by: an archiver that does not speak of a destination must not leave it looking well.
 func (f facts) unreported() verdict {
-	switch said := apimeta.FindStatusCondition(f.status.Conditions, v1alpha1.ConditionPointInTimeRecoverable); {
+	said := f.saidOfArchive()
+	switch {
 	case !f.silent.IsZero():
 		return unknown(v1alpha1.ReasonNoReport, "the database pod does not tell how far its archive is, since %s: %s", moment(f.silent), f.why)
 	case f.status.LastBackup == nil:
 		return f.awaiting()
-	case said != nil && said.Reason != v1alpha1.ReasonAwaitingFirst:
+	case said != nil && (said.Status != metav1.ConditionTrue || f.now.Sub(f.until) <= f.lagLimit()):
 		return verdict{said.Status, said.Reason, said.Message} // It was asked not long ago, or will be.
 	}
-	return unknown(v1alpha1.ReasonNoReport, "the database pod has not told yet how far its archive is")
+	return unknown(v1alpha1.ReasonNoReport, "the database pod has not told how far its archive is; it was last seen at %s", stand(f.until))
 }
 
-// archived is what a report says of the destination.
+// archived is what a report says of the destination. An archiver that has just started knows of no segment there that is
+// its own: for a while that is no lag, but no proof of anything either.
 func (f facts) archived() verdict {
-	a, limit := f.archive, time.Duration(f.policy.Limits.LagSeconds)*time.Second
-	if a.Until.IsZero() {
-		limit += archiverStarts
-	}
-	switch late := f.lag() > limit; {
+	a, lag, limit := f.archive, f.lag(), f.lagLimit()
+	switch late := lag > limit; {
 	case late && a.Failure != nil:
 		return no(reasonOf(a.Failure), "the archive stands at %s; since %s the destination does not take more: %s", stand(f.until), moment(a.Since), a.Failure.Message)
 	case f.status.LastBackup == nil:
 		return f.awaiting()
+	case late && a.Until.IsZero() && lag <= limit+archiverStarts:
+		return unknown(v1alpha1.ReasonNoReport, "the database's archiver has started anew and has not seen yet that the destination takes the write-ahead log; before, the archive stood at %s", stand(f.until))
 	case late:
 		return no(v1alpha1.ReasonArchiveLags, "the archive stands at %s, more than %s behind the database; see the logs of the database pod", stand(f.until), limit)
 	}
 	return yes(v1alpha1.ReasonFresh, "every moment until shortly before now is archived")
+}
+
+// lagLimit is how far the archive may be behind.
+func (f facts) lagLimit() time.Duration {
+	return time.Duration(f.policy.Limits.LagSeconds) * time.Second
 }
 
 // lag is how far the archive is behind: by the destination's last answer, as long as that counts.
@@ -172,14 +198,20 @@ func reasonOf(f *engine.Failure) string {
 }
 
 // inconclusive are failures that say nothing about the backup that should have been restored.
-var inconclusive = []string{engine.FailedUnreachable, engine.FailedRefused, engine.FailedCertificate, engine.FailedFull}
+var inconclusive = []string{engine.FailedUnreachable, engine.FailedRefused, engine.FailedCertificate, engine.FailedFull, engine.FailedNoResult}
 
-// recoverable: a backup of the destination was restored and found good, and its keys are not only here.
+// refutes reports whether a verification found what is stored wanting, and did not just fail to get at it.
+func refutes(failure *engine.Failure) bool {
+	return failure != nil && !slices.Contains(inconclusive, failure.Reason)
+}
+
+// recoverable: a backup of the destination was restored and found good, and its keys are not only here. That one was not
+// good is said whatever else is wrong: it would be forgotten with the next trouble.
 func (f facts) recoverable() verdict {
-	if v, unable := f.unable(); unable {
+	if v, bad := f.refuted(); bad {
 		return v
 	}
-	if v, bad := f.refuted(); bad {
+	if v, unable := f.unable(); unable {
 		return v
 	}
 	tried := ""
@@ -205,7 +237,7 @@ func (f facts) recoverable() verdict {
 // refuted is what is said since a restored backup was not good, until one is.
 func (f facts) refuted() (v verdict, ok bool) {
 	found := f.proofSeen
-	if found != nil && found.Failure != nil && !slices.Contains(inconclusive, found.Failure.Reason) {
+	if found != nil && refutes(found.Failure) {
 		return no(v1alpha1.ReasonVerificationFailed, "%s", f.unprovenText(found)), true
 	}
 	said := apimeta.FindStatusCondition(f.status.Conditions, v1alpha1.ConditionRecoverable)

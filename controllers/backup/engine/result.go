@@ -46,6 +46,8 @@ const (
 	FailedAssertion = "AssertionFailed"
 	// FailedDatabase: the database's pgBackRest server does not answer, or the database takes no connections.
 	FailedDatabase = "DatabaseUnreachable"
+	// FailedNoResult: the Job's pod ended, or was ended, without telling what came of it.
+	FailedNoResult = "NoResult"
 	// FailedEngine: anything else; the message has the engine's own words.
 	FailedEngine = "EngineFailed"
 )
