@@ -12,6 +12,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -48,6 +49,15 @@ func (r *Reconciler) collect(ctx context.Context, s *scope) error {
 		if err != nil {
 			return err
 		}
+		if result.Failure != nil && result.Failure.Reason == engine.FailedNoResult {
+			early, err := r.tooEarly(ctx, s, job)
+			if err != nil {
+				return err
+			}
+			if early {
+				continue
+			}
+		}
 		if d := s.destination(job.Labels[v1alpha1.LabelDestination]); d != nil {
 			if err := r.record(ctx, s, d, job, result); err != nil {
 				return err
@@ -56,6 +66,30 @@ func (r *Reconciler) collect(ctx context.Context, s *scope) error {
 		s.collected = append(s.collected, job)
 	}
 	return r.pruneBackups(ctx, s)
+}
+
+// resultPatience is how long a Job that ended well may be without the result that its pod must have left.
+const resultPatience = time.Minute
+
+// tooEarly reports whether nothing can be said yet of a Job whose pod left no result: it was read, and removed, before,
+// and only the cache shows it still; or it ended well, and what its pod left is still to be seen.
+func (r *Reconciler) tooEarly(ctx context.Context, s *scope, job *batchv1.Job) (bool, error) {
+	live := &batchv1.Job{}
+	err := r.api.Get(ctx, client.ObjectKeyFromObject(job), live)
+	switch {
+	case apierrors.IsNotFound(err):
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("reading Job %s/%s: %w", job.Namespace, job.Name, err)
+	case live.UID != job.UID || live.DeletionTimestamp != nil || live.Annotations[annotationRecorded] != "":
+		return true, nil
+	}
+	left := endOf(job).Add(resultPatience).Sub(s.now)
+	if failedJob(job) != nil || left <= 0 {
+		return false, nil
+	}
+	s.comeBack(min(left, 5*time.Second))
+	return true, nil
 }
 
 // record puts a result where it belongs. It may be done again: a killed operator has not marked the Job.
@@ -79,11 +113,11 @@ func (r *Reconciler) recordProof(s *scope, d *destination, result engine.Result)
 		delete(s.memory.unproven, d.name)
 		return
 	}
-	if s.memory.unproven[d.name].IsZero() || s.now.Sub(s.memory.unproven[d.name]) > time.Minute {
+	if before := s.memory.unproven[d.name].at; before.IsZero() || s.now.Sub(before) > time.Minute {
 		r.events.Eventf(s.tenant, nil, corev1.EventTypeWarning, v1alpha1.ReasonVerificationFailed, "Verify", "%s",
 			conditions.Shorten(fmt.Sprintf("restoring a backup of %s to prove it failed (%s): %s", d.name, result.Failure.Reason, result.Failure.Message), conditions.MaxNote))
 	}
-	s.memory.unproven[d.name] = s.now
+	s.memory.unproven[d.name] = attempt{at: s.now, refuted: refutes(result.Failure)}
 }
 
 // take puts what a result says into the status. An older result than the one that it speaks of adds nothing.
@@ -132,7 +166,7 @@ func judgeResult(job *batchv1.Job, pods []corev1.Pod) engine.Result {
 			return result
 		}
 	}
-	result.Failure = &engine.Failure{Reason: engine.FailedEngine, Message: withoutResult(job, pods)}
+	result.Failure = &engine.Failure{Reason: engine.FailedNoResult, Message: withoutResult(job, pods)}
 	return result
 }
 

@@ -264,6 +264,52 @@ func TestARevisionThatDoesNotArchiveNeedsTheUpdate(t *testing.T) {
 	s.secret(s.namespace(), meta.BackupSecret) // The update finds it there.
 }
 
+func TestAJobThatOnlyTheCacheStillShowsSaysNothing(t *testing.T) {
+	s := newStage(t, "ghost")
+	s.firstBackups()
+	s.after(settleTime)
+	job := s.theJob(engine.JobVerify, "site-a")
+	s.end(job, s.proven("site-a"))
+	s.passes()
+	s.collectGarbage() // The Job was read and removed, and its pod with it.
+	s.Expect(s.site("site-a").LastVerified).NotTo(BeNil())
+	s.told()
+
+	late := s.look(job)
+	s.Expect(s.reconciler.collect(s.ctx, late)).To(Succeed())
+	s.Expect(late.collected).To(BeEmpty())
+	s.Expect(late.destination("site-a").proofSeen).To(BeNil(), "the good proof stands")
+	s.Expect(s.told()).To(BeEmpty())
+}
+
+func TestAJobThatEndedWellIsNotReadBeforeItsPodHasTold(t *testing.T) {
+	s := newStage(t, "early")
+	s.firstBackups()
+	s.after(settleTime)
+	job := s.theJob(engine.JobVerify, "site-a")
+	s.endJob(job, true, "")
+	early := s.look()
+	s.Expect(s.reconciler.collect(s.ctx, early)).To(Succeed())
+	s.Expect(early.collected).To(BeEmpty())
+	s.Expect(early.again).To(Equal(5 * time.Second))
+
+	s.clock.SetTime(s.clock.Now().Add(resultPatience))
+	late := s.look()
+	s.Expect(s.reconciler.collect(s.ctx, late)).To(Succeed())
+	s.Expect(late.collected).To(HaveLen(1))
+	s.Expect(late.destination("site-a").proofSeen.Failure.Reason).To(Equal(engine.FailedNoResult), "it must not wait for ever")
+	s.passes()
+	s.Expect(s.site("site-a").Conditions).NotTo(ContainElement(HaveField("Reason", v1alpha1.ReasonVerificationFailed)), "nobody found a backup wanting")
+}
+
+// look is a pass that has looked at the world, and, as a cache that is behind does, sees Jobs that are gone.
+func (s *stage) look(gone ...*batchv1.Job) *scope {
+	scope := s.reconciler.newScope(s.tenant())
+	s.Expect(s.reconciler.observe(s.ctx, scope)).To(Succeed())
+	scope.observed.jobs = append(scope.observed.jobs, gone...)
+	return scope
+}
+
 func TestTheFleetVerifiesOnlySoManyAtATime(t *testing.T) {
 	s := newStage(t, "fleet")
 	for i := range 2 {

@@ -28,12 +28,19 @@ type memory struct {
 	report *sighting
 	// suspended is since when CronJobs are seen to be suspended for a Job of ours, by destination.
 	suspended map[string]time.Time
-	// unproven is when a verification last ended without a proof, by destination.
-	unproven map[string]time.Time
+	// unproven is the last verification that ended without a proof, by destination.
+	unproven map[string]attempt
 	// until is the last moment that is known to be archived, by destination.
 	until map[string]time.Time
 	// written is when the status was last written.
 	written time.Time
+}
+
+// attempt is a verification that ended without a proof.
+type attempt struct {
+	at time.Time
+	// refuted says that what is stored was found wanting; otherwise nobody got at it.
+	refuted bool
 }
 
 // sighting is a report and when it came.
@@ -83,7 +90,7 @@ func (r *register) of(tenant, instanceID string) *memory {
 	defer r.mu.Unlock()
 	m := r.memories[tenant]
 	if m == nil || m.instanceID != instanceID {
-		m = &memory{instanceID: instanceID, wrong: map[string]error{}, suspended: map[string]time.Time{}, unproven: map[string]time.Time{}, until: map[string]time.Time{}}
+		m = &memory{instanceID: instanceID, wrong: map[string]error{}, suspended: map[string]time.Time{}, unproven: map[string]attempt{}, until: map[string]time.Time{}}
 		r.memories[tenant] = m
 	}
 	return m

@@ -25,8 +25,10 @@ const (
 	longestPause = time.Hour
 	// settleTime lies between the suspension of a CronJob and a Job of the operator: Kubernetes may just be making one.
 	settleTime = 5 * time.Second
-	// proofPause lies between a verification that proved nothing and the next.
+	// proofPause lies between a verification that found what is stored wanting and the next, reachPause after one that
+	// could not get at it: that says nothing, and the destination may be there again soon.
 	proofPause = 6 * time.Hour
+	reachPause = 30 * time.Minute
 )
 
 // standing is how a destination is with its base backups.
@@ -63,21 +65,22 @@ func pause(failures int) time.Duration {
 // proof is how a destination is with its verifications.
 type proof struct {
 	name string
-	// full says that it holds a full backup, verified when one was last proven, unproven when an attempt last proved
-	// nothing; zero if never.
-	full               bool
-	verified, unproven time.Time
+	// full says that it holds a full backup, verified when one was last proven; zero if never. unproven is the last attempt
+	// that proved nothing.
+	full     bool
+	verified time.Time
+	unproven attempt
 	// asked is since when a person wants it proven; zero if nobody does.
 	asked time.Time
 }
 
 // wanted reports whether a person wants it proven, and it was not put to the proof since.
 func (p proof) wanted(now time.Time) bool {
-	return p.asked.After(p.verified) && p.asked.After(p.unproven) && !p.asked.After(now)
+	return p.asked.After(p.verified) && p.asked.After(p.unproven.at) && !p.asked.After(now)
 }
 
 // failed reports whether the last attempt proved nothing.
-func (p proof) failed() bool { return p.unproven.After(p.verified) }
+func (p proof) failed() bool { return p.unproven.at.After(p.verified) }
 
 // nextProof is which destination is verified next, and when: at once what was never proven or is asked for, after a pause
 // what was found wanting, and otherwise one in each interval, the destination that was proven longest ago, but never so
@@ -108,8 +111,10 @@ func (p proof) next(turn time.Time, age time.Duration, now time.Time) time.Time 
 	switch {
 	case p.wanted(now):
 		return now
+	case p.failed() && p.unproven.refuted:
+		return p.unproven.at.Add(proofPause)
 	case p.failed():
-		return p.unproven.Add(proofPause)
+		return p.unproven.at.Add(reachPause)
 	case p.verified.IsZero():
 		return now
 	case limit.Before(turn):

@@ -19,7 +19,7 @@ func TestAProofThatIsAskedForDoesNotWaitForItsTurn(t *testing.T) {
 		"nobody asks":                      {proof{verified: at(0)}, false},
 		"asked since it was proven":        {proof{verified: at(0), asked: at(1)}, true},
 		"proven since it was asked":        {proof{verified: at(2), asked: at(1)}, false},
-		"found wanting since it was asked": {proof{verified: at(0), unproven: at(2), asked: at(1)}, false},
+		"found wanting since it was asked": {proof{verified: at(0), unproven: attempt{at: at(2), refuted: true}, asked: at(1)}, false},
 		"asked for later":                  {proof{verified: at(0), asked: at(101)}, false},
 	} {
 		c.proof.name, c.proof.full = "site-a", true

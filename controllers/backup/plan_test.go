@@ -37,21 +37,27 @@ func TestWhichDestinationIsVerifiedNext(t *testing.T) {
 	ago := func(n int) time.Time { return noon.Add(-time.Duration(n) * 24 * time.Hour) }
 	a, b := proof{name: "site-a", full: true}, proof{name: "site-b", full: true}
 	verified := func(p proof, n int) proof { p.verified = ago(n); return p }
-	unproven := func(p proof, hours int) proof { p.unproven = noon.Add(-time.Duration(hours) * time.Hour); return p }
+	unproven := func(p proof, hours int) proof {
+		p.unproven = attempt{at: noon.Add(-time.Duration(hours) * time.Hour), refuted: true}
+		return p
+	}
+	unreached := func(p proof, minutes int) proof { p.unproven = attempt{at: at(-minutes)}; return p }
 	for name, row := range map[string]struct {
 		proofs []proof
 		want   string
 		due    bool
 	}{
-		"nothing is stored yet":                         {[]proof{{name: "site-a"}}, "", false},
-		"never proven: at once":                         {[]proof{verified(a, 1), b}, "site-b", true},
-		"in turn, the one proven longest ago":           {[]proof{verified(a, 10), verified(b, 17)}, "site-b", true},
-		"not yet":                                       {[]proof{verified(a, 2), verified(b, 9)}, "site-b", false},
-		"before the evidence grows too old":             {[]proof{verified(a, 1), verified(b, 28)}, "site-b", true},
-		"after an attempt that proved nothing: a pause": {[]proof{unproven(a, 1)}, "site-a", false},
-		"and then again":                                {[]proof{unproven(a, 7)}, "site-a", true},
-		"what failed holds up no other":                 {[]proof{unproven(verified(a, 20), 1), verified(b, 20)}, "site-b", true},
-		"what failed before it was proven":              {[]proof{unproven(verified(a, 1), 48), verified(b, 2)}, "site-b", false},
+		"nothing is stored yet":                           {[]proof{{name: "site-a"}}, "", false},
+		"never proven: at once":                           {[]proof{verified(a, 1), b}, "site-b", true},
+		"in turn, the one proven longest ago":             {[]proof{verified(a, 10), verified(b, 17)}, "site-b", true},
+		"not yet":                                         {[]proof{verified(a, 2), verified(b, 9)}, "site-b", false},
+		"before the evidence grows too old":               {[]proof{verified(a, 1), verified(b, 28)}, "site-b", true},
+		"after what is stored was found wanting: a pause": {[]proof{unproven(a, 1)}, "site-a", false},
+		"nobody got at it: a shorter one":                 {[]proof{unreached(a, 29)}, "site-a", false},
+		"nobody got at it half an hour ago":               {[]proof{unreached(a, 30)}, "site-a", true},
+		"and then again":                                  {[]proof{unproven(a, 7)}, "site-a", true},
+		"what failed holds up no other":                   {[]proof{unproven(verified(a, 20), 1), verified(b, 20)}, "site-b", true},
+		"what failed before it was proven":                {[]proof{unproven(verified(a, 1), 48), verified(b, 2)}, "site-b", false},
 	} {
 		got, due := nextProof(row.proofs, policy, "i-1", noon)
 		if got != row.want || got != "" && !due.After(noon) != row.due {

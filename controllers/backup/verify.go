@@ -70,17 +70,17 @@ func (s *scope) proofs() []proof {
 	return all
 }
 
-// unproven is when a verification last proved nothing. After a restart of the operator the condition tells.
-func (s *scope) unproven(d *destination) time.Time {
-	at := s.memory.unproven[d.name]
+// unproven is the last verification that proved nothing. After a restart of the operator the condition tells.
+func (s *scope) unproven(d *destination) attempt {
+	last := s.memory.unproven[d.name]
 	c := apimeta.FindStatusCondition(d.status.Conditions, v1alpha1.ConditionRecoverable)
-	if at.IsZero() && c != nil && c.Reason == v1alpha1.ReasonVerificationFailed {
-		at = c.LastTransitionTime.Time
-		if !at.After(timeIn(d.status.LastVerified)) {
-			at = timeIn(d.status.LastVerified).Add(time.Second)
+	if last.at.IsZero() && c != nil && c.Reason == v1alpha1.ReasonVerificationFailed {
+		last = attempt{at: c.LastTransitionTime.Time, refuted: true}
+		if !last.at.After(timeIn(d.status.LastVerified)) {
+			last.at = timeIn(d.status.LastVerified).Add(time.Second)
 		}
 	}
-	return at
+	return last
 }
 
 // verifies reports whether a verification of this Tenant is under way: one at a time fits into its quota.
