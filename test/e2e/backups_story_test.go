@@ -248,11 +248,12 @@ var _ = Describe("A customer is backed up to two sites", Ordered, Label("backups
 	}, SpecTimeout(limit))
 })
 
-// It stops a site that others' backups go to.
-var _ = Describe("A customer's namespace is lost with all that is in it", Ordered, Serial, Label("backups"), func() {
+var _ = Describe("A customer's namespace is lost with all that is in it", Ordered, Label("backups"), SpecPriority(long), func() {
 	lost, phoenix, again := named("lost"), named("phoenix"), named("phoenix-again")
 	keeper, _ := age.GenerateX25519Identity()
 	var instance, password string
+	// One site stops, which nobody else may use therefore.
+	stops, stays := "s3-g", "s3-b"
 
 	// from says which instance's backups a new one is made from.
 	from := func(t *v1alpha1.Tenant) {
@@ -261,15 +262,19 @@ var _ = Describe("A customer's namespace is lost with all that is in it", Ordere
 
 	BeforeAll(func(ctx SpecContext) {
 		needLocalCluster()
-		policy(ctx, "for-the-worst", escrowedTo(keeper))
-		for _, name := range []string{"s3-a", "s3-b"} {
+		devcluster(ctx, "site", "start", stops)
+		all := sites(ctx)
+		policy(ctx, "for-the-worst", escrowedTo(keeper), func(p *v1alpha1.BackupPolicy) {
+			p.Spec.Destinations = []v1alpha1.BackupDestination{all[stops].destination(), all[stays].destination()}
+		})
+		for _, name := range []string{stops, stays} {
 			for _, c := range []*customer{lost, phoenix, again} {
-				sites(ctx)[name].admits(ctx, c)
+				all[name].admits(ctx, c)
 			}
 		}
 		lost.order(ctx, backedUpBy("for-the-worst")).available(ctx).answers(ctx)
 		instance, password = lost.instanceID(ctx), lost.password(ctx)
-		for _, name := range []string{"s3-a", "s3-b"} {
+		for _, name := range []string{stops, stays} {
 			Eventually(lost.destinationTells(ctx, name, v1alpha1.ConditionBackedUp)).WithContext(ctx).WithTimeout(limit).Should(HavePrefix("BackedUp=True"))
 		}
 		lost.writes(ctx, "written before the loss")
@@ -277,15 +282,15 @@ var _ = Describe("A customer's namespace is lost with all that is in it", Ordere
 	}, NodeTimeout(limit))
 
 	It("comes back as a new instance from the other site while one is down", func(ctx SpecContext) {
-		devcluster(ctx, "site", "stop", "s3-a")
-		DeferCleanup(func(ctx SpecContext) { devcluster(ctx, "site", "start", "s3-a") })
+		devcluster(ctx, "site", "stop", stops)
+		DeferCleanup(func(ctx SpecContext) { devcluster(ctx, "site", "start", stops) })
 		destroy(ctx, lost)
 		phoenix.order(ctx, backedUpBy("for-the-worst"), from).available(ctx)
 		phoenix.has(ctx, "written before the loss")
 		Expect(phoenix.password(ctx)).To(Equal(password), "the application's own secrets should have come along")
 		phoenix.logsIn(ctx)
 		Expect(phoenix.instanceID(ctx)).NotTo(Equal(instance), "it should be another instance, with an archive of its own")
-		devcluster(ctx, "site", "start", "s3-a")
+		devcluster(ctx, "site", "start", stops)
 	}, SpecTimeout(limit))
 
 	It("comes back on an empty cluster from a site, the manifests and the offline key alone", func(ctx SpecContext) {
@@ -295,7 +300,7 @@ var _ = Describe("A customer's namespace is lost with all that is in it", Ordere
 			_, err := try(ctx, "kubectl", append([]string{"get", "secret", "-n", operatorNamespace, secret}, withGlass...)...)
 			Expect(err).To(HaveOccurred(), "the cluster should not have the keys any more, or what follows says nothing")
 		}
-		sealed := sites(ctx)["s3-b"].stored(lost, instance, "escrow.age")
+		sealed := sites(ctx)[stays].stored(lost, instance, "escrow.age")
 		unseal(ctx, keeper, sealed)
 		again.order(ctx, backedUpBy("for-the-worst"), from).available(ctx)
 		again.has(ctx, "written before the loss")

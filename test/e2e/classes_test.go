@@ -93,7 +93,7 @@ func headscaleClass() *v1alpha1.TenantClass {
 // smallAround sizes what stands around the application.
 func smallAround(spec *v1alpha1.TenantClassSpec) {
 	spec.Database.Storage.Size = resource.MustParse("512Mi")
-	spec.Database.Compute = small("400m", "256Mi")
+	spec.Database.Compute = small("300m", "256Mi")
 	spec.Edge.Replicas = 1
 	spec.Edge.Compute = small("100m", "128Mi")
 	spec.Edge.HSTSMaxAgeSeconds = ptr.To[int32](31536000)

@@ -52,6 +52,7 @@ func Sites() []Site {
 		{Name: "s3-d", Kind: SiteS3, Address: "198.19.1.50", Port: 443, small: true, spare: true},
 		{Name: "s3-e", Kind: SiteS3, Address: "198.19.1.60", Port: 443, spare: true},
 		{Name: "s3-f", Kind: SiteS3, Address: "198.19.1.70", Port: 443, spare: true},
+		{Name: "s3-g", Kind: SiteS3, Address: "198.19.1.80", Port: 443, spare: true},
 	}
 }
 
