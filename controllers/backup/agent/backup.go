@@ -24,6 +24,8 @@ const (
 	codeLocked = 50
 	// codeNoPrimary is how it ends when it could not talk to the database; a lock there is one reason among others.
 	codeNoPrimary = 56
+	// codeMissing is how it ends when one half of a repository is there and the other is not.
+	codeMissing = 55
 	// lockedInterval is the pause until it is tried again; the Job's deadline bounds how often.
 	lockedInterval = 20 * time.Second
 	// mostNamed is how many removed backups a Result names.
@@ -61,10 +63,39 @@ func (r *repository) begin(ctx context.Context) (engine.Info, error) {
 	if err != nil || !info.Empty {
 		return info, err
 	}
-	if err := r.doWhenFree(ctx, r.ofStanza("stanza-create")...); err != nil {
+	if err := r.make(ctx); err != nil {
 		return engine.Info{}, err
 	}
 	return r.info(ctx)
+}
+
+// make makes the repository. What a Job left that was killed in the middle of it is removed first: pgBackRest, which writes
+// the archive's half before that of the backups, would refuse to go on for ever.
+func (r *repository) make(ctx context.Context) error {
+	create := r.ofStanza("stanza-create")
+	err := r.doWhenFree(ctx, create...)
+	if exitCode(err) != codeMissing {
+		return err
+	}
+	if half, look := r.halfMade(ctx); !half {
+		return errors.Join(err, look)
+	}
+	r.config.Log.Info("removing a repository that was never made completely", "destination", r.Name)
+	if err := r.do(ctx, append(r.arguments("repo-rm", "--recurse"), archiveRoot)...); err != nil {
+		return err
+	}
+	return r.doWhenFree(ctx, create...)
+}
+
+// halfMade reports whether the destination has an archive of this very instance, readable with its key, to which no base
+// backup was ever begun: nothing can be restored from it.
+func (r *repository) halfMade(ctx context.Context) (bool, error) {
+	backups, err := r.ask(ctx, nil, append(r.arguments("repo-ls", "--recurse"), "backup/"+meta.BackupStanza)...)
+	if err != nil || strings.TrimSpace(string(backups)) != "" {
+		return false, err
+	}
+	archive, err := r.ask(ctx, nil, append(r.arguments("repo-get", "--ignore-missing"), archiveRoot+"/archive.info")...)
+	return bytes.Contains(archive, []byte("db-system-id")), err
 }
 
 // doWhenFree runs a command that works on the database, as soon as no other such command does: pgBackRest locks it against
@@ -134,9 +165,9 @@ func (r *repository) putEscrow(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the encrypted keys: %w", err)
 	}
-	const codeMissing = 1
+	const codeNotThere = 1
 	stored, err := r.ask(ctx, nil, append(r.arguments("repo-get", "--raw", "--ignore-missing"), meta.KeyEscrowFile)...)
-	if err != nil && exitCode(err) != codeMissing {
+	if err != nil && exitCode(err) != codeNotThere {
 		return err
 	}
 	if err == nil && bytes.Equal(stored, wanted) {

@@ -150,6 +150,48 @@ func TestAKilledBackupIsRepeated(t *testing.T) {
 	}
 }
 
+func TestARepositoryIsMadeAnewWhoseMakerWasKilled(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "site-a").begin()
+	w.loses("backup")
+	if result := w.backUp("site-a"); !result.Backup.Full || result.Catalogue.Backups != 1 {
+		t.Errorf("%+v, %+v", result.Backup, result.Catalogue)
+	}
+}
+
+func TestARepositoryThatHeldBackupsIsNotMadeAnew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "site-a").begin()
+	w.backUp("site-a")
+	for _, name := range []string{"backup.info", "backup.info.copy"} {
+		w.loses("backup/main/" + name)
+	}
+	w.fails(w.backupPod(), engine.FailedEngine, "backup.info is missing", w.options("site-a").Args())
+	if found, err := filepath.Glob(filepath.Join(w.home("site-a"), "backup/main/*F")); err != nil || len(found) != 1 {
+		t.Errorf("the backup should still be there, found %v, %v", found, err)
+	}
+	if _, err := os.Stat(filepath.Join(w.home("site-a"), "archive/main/archive.info")); err != nil {
+		t.Errorf("its log should still be there: %v", err)
+	}
+}
+
+// home is where site-a's repository lies.
+func (w *world) home(site string) string {
+	return filepath.Join(w.stored, site, "acme", instanceID, "g1")
+}
+
+// loses removes a part of site-a's repository, as a death in the middle of its making, or an accident, leaves it.
+func (w *world) loses(part string) {
+	w.t.Helper()
+	path := filepath.Join(w.home("site-a"), part)
+	if _, err := os.Stat(path); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.RemoveAll(path); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 func TestAForeignRepositoryIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "site-a").begin()

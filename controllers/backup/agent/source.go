@@ -72,8 +72,11 @@ func (r *repository) choose(ctx context.Context, w wish) (origin, error) {
 }
 
 func archiveFolder(info engine.Info) string {
-	return "archive/" + meta.BackupStanza + "/" + info.ArchiveID
+	return archiveRoot + "/" + info.ArchiveID
 }
+
+// archiveRoot is the folder of all that belongs to the archive of the write-ahead log.
+const archiveRoot = "archive/" + meta.BackupStanza
 
 // histories are the timelines that the destination has a history of.
 func (r *repository) histories(ctx context.Context, info engine.Info) ([]int, error) {
