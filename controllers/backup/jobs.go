@@ -189,7 +189,7 @@ func (w workshop) container(t task) (*corev1ac.ContainerApplyConfiguration, erro
 		return nil, fmt.Errorf("the database of Tenant %s has no container %s", w.tenant, meta.ContainerDB)
 	}
 	like := w.database.Spec.Containers[at]
-	limits, requests := backupLimits, corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("250m"), corev1.ResourceMemory: resource.MustParse("512Mi")}
+	limits, requests := backupLimits, corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("512Mi")}
 	if t.kind != engine.JobBackup {
 		limits, requests = like.Resources.Limits, like.Resources.Requests // A PostgreSQL server with the same data.
 	}

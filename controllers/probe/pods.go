@@ -53,12 +53,14 @@ func (r *Reconciler) pod(m *member, as role, attempts []dial.Attempt) (*corev1.P
 }
 
 func (r *Reconciler) container(attempts string) corev1.Container {
-	amount := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("64Mi")}
+	limits := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("64Mi")}
+	// It lives for seconds: a node that is full but for little still has to have a place for it.
+	requests := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m"), corev1.ResourceMemory: resource.MustParse("64Mi")}
 	return corev1.Container{
 		Name: meta.ContainerProbe, Image: r.options.Image, ImagePullPolicy: r.options.PullPolicy,
 		Command:   []string{meta.AgentBinary},
 		Args:      []string{"agent", "prove", "--attempts=" + attempts},
-		Resources: corev1.ResourceRequirements{Limits: amount, Requests: amount},
+		Resources: corev1.ResourceRequirements{Limits: limits, Requests: requests},
 		SecurityContext: &corev1.SecurityContext{
 			AllowPrivilegeEscalation: ptr.To(false), ReadOnlyRootFilesystem: ptr.To(true),
 			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},

@@ -19,9 +19,10 @@ import (
 
 var (
 	// archiverLimits are those of the container beside the database. While a base backup is made it reads, compresses and
-	// encrypts all data; at all other times it does next to nothing, hence the small request.
+	// encrypts all data; at all other times it does next to nothing, hence the small request: what is reserved for each
+	// tenant and hardly used fills nodes, on which proofs and probes then find no place.
 	archiverLimits  = limits{resource.MustParse("1"), resource.MustParse("256Mi")}
-	archiverRequest = resource.MustParse("100m")
+	archiverRequest = resource.MustParse("25m")
 	// backupLimits are those of a pod that makes a base backup.
 	backupLimits = limits{resource.MustParse(meta.BackupPodCPU), resource.MustParse(meta.BackupPodMemory)}
 	// spoolLimit is far beyond what the notes on segments take, one small file each: a pod whose folder is full is stopped.
