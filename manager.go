@@ -44,6 +44,7 @@ type managerFlags struct {
 	auditInterval     time.Duration
 	verifications     int
 	evidenceInterval  time.Duration
+	asideInterval     time.Duration
 	probeInterval     time.Duration
 	probeOutside      []string
 	probePoints       []string
@@ -81,6 +82,7 @@ func (f *managerFlags) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&f.pullPolicy, "image-pull-policy", string(corev1.PullIfNotPresent), "pull policy of both: Always, IfNotPresent or Never")
 	flags.StringVar(&f.tenantClusterRole, "tenant-cluster-role", "freehold-tenant", "ClusterRole that the operator binds itself to in each tenant's namespace")
 	flags.DurationVar(&f.auditInterval, "audit-interval", 10*time.Minute, "how often each tenant's Secrets are looked at")
+	flags.DurationVar(&f.asideInterval, "backup-aside-interval", 15*time.Minute, "how often a backup destination that is set aside, since it did not take the write-ahead log, is tried again")
 	flags.DurationVar(&f.evidenceInterval, "backup-evidence-interval", 15*time.Minute, "how often the status of a Tenant whose backups are well is brought up to date with how far the archives are")
 	flags.IntVar(&f.verifications, "concurrent-verifications", 2, "how many backups are restored at a time in the whole fleet, to prove them")
 	flags.DurationVar(&f.probeInterval, "probe-interval", 10*time.Minute, "how often each tenant's walls and encryption are put to the proof; evidence counts for three times as long; 0 proves nothing")
@@ -172,7 +174,7 @@ func (f managerFlags) options(namespace, serviceAccount string) (controllers.Opt
 	return controllers.Options{
 		Concurrency: f.concurrency,
 		Backup: backup.Options{
-			OperatorNamespace: namespace, ClusterDomain: f.clusterDomain, AuditInterval: f.auditInterval, Verifications: f.verifications, EvidenceInterval: f.evidenceInterval,
+			OperatorNamespace: namespace, ClusterDomain: f.clusterDomain, AuditInterval: f.auditInterval, Verifications: f.verifications, EvidenceInterval: f.evidenceInterval, AsideInterval: f.asideInterval,
 		},
 		Probe: probe.Options{
 			Interval: f.probeInterval, Image: f.edgeImage, PullPolicy: policy, ClusterDomain: f.clusterDomain,

@@ -21,15 +21,18 @@ import (
 // takes the log, a full backup begins a new, whole history there.
 
 const (
-	// asidePatience is how long a destination may take nothing before it is set aside.
+	// asidePatience is how long a destination may take nothing before it is set aside, if the log is crowded.
 	asidePatience = 15 * time.Minute
-	// asidePause lies between two attempts to archive to it again.
+	// asidePause lies, by default, between two attempts to archive to it again.
 	asidePause = 15 * time.Minute
 	// asideTrial is how long such an attempt takes until it is known what came of it: the pod has to see its new
 	// configuration, and to ask.
 	asideTrial = 6 * time.Minute
-	// crowdedPercent of what the log takes and what is free on its volume is what the log may take.
-	crowdedPercent = 25
+	// crowdedPercent of its room, which is what the log takes and what is free on its volume, is what the log may take for
+	// as long as a destination may be silent; with more than pressingPercent nobody waits: an import writes the rest within
+	// minutes.
+	crowdedPercent  = 25
+	pressingPercent = 50
 )
 
 // aside is how a destination was set aside.
@@ -54,8 +57,11 @@ type asideSight struct {
 	// told says that the archiver speaks of the destination, failing since when it takes nothing; zero if it does.
 	told    bool
 	failing time.Time
-	// crowded says that the log takes more of its volume than it may, others that another destination takes the log.
-	crowded, others bool
+	// crowded and pressing say that the log takes more of its room than it may, others that another destination takes the
+	// log.
+	crowded, pressing, others bool
+	// pause lies between two attempts to archive to it again.
+	pause time.Duration
 	// whole is when the first full backup ended that began since the destination is back; zero if there is none.
 	whole time.Time
 	// window is how far back every moment shall be restorable.
@@ -65,7 +71,7 @@ type asideSight struct {
 // next is what becomes of it.
 func (a aside) next(s asideSight) aside {
 	switch {
-	case a.out() && s.now.Sub(a.Since) >= asidePause:
+	case a.out() && s.now.Sub(a.Since) >= s.pause:
 		return aside{Back: s.now}
 	case a.out():
 		return a
@@ -81,7 +87,8 @@ func (a aside) next(s asideSight) aside {
 
 // unbearable: the log would fill its volume, and another destination takes it.
 func (s asideSight) unbearable() bool {
-	return !s.failing.IsZero() && s.now.Sub(s.failing) >= asidePatience && s.crowded && s.others
+	patient := s.crowded && s.now.Sub(s.failing) >= asidePatience
+	return !s.failing.IsZero() && s.others && (s.pressing || patient)
 }
 
 // stillFails: it was tried again, and does not take the log.
@@ -112,12 +119,12 @@ func (r *Reconciler) setAside(ctx context.Context, s *scope) error {
 		}
 	}
 	for _, d := range s.destinations {
-		d.aside = d.aside.next(s.asideSight(d))
+		d.aside = d.aside.next(s.asideSight(d, r.options.AsideInterval))
 		if next[d.name] = d.aside; d.aside == (aside{}) {
 			delete(next, d.name)
 		}
 		if d.aside.out() {
-			s.comeBack(d.aside.Since.Add(asidePause).Sub(s.now))
+			s.comeBack(d.aside.Since.Add(r.options.AsideInterval).Sub(s.now))
 		}
 	}
 	if maps.Equal(next, s.asides) {
@@ -146,10 +153,10 @@ func (r *Reconciler) rememberAsides(ctx context.Context, s *scope, all map[strin
 	return nil
 }
 
-func (s *scope) asideSight(d *destination) asideSight {
+func (s *scope) asideSight(d *destination, pause time.Duration) asideSight {
 	sight := asideSight{
-		now: s.now, whole: s.wholeSince(d), window: days(s.observed.policy.Spec.Retention.PointInTimeDays),
-		crowded: s.report.WALBytes*100 > (s.report.WALBytes+s.report.WALVolumeFree)*crowdedPercent,
+		now: s.now, whole: s.wholeSince(d), window: days(s.observed.policy.Spec.Retention.PointInTimeDays), pause: pause,
+		crowded: s.logTakes(crowdedPercent), pressing: s.logTakes(pressingPercent),
 	}
 	if a := s.report.of(d); a != nil {
 		sight.told = true
@@ -158,11 +165,16 @@ func (s *scope) asideSight(d *destination) asideSight {
 		}
 	}
 	for _, other := range s.destinations {
-		if a := s.report.of(other); other != d && a != nil && a.Failure == nil && !a.AnsweredAt.IsZero() {
+		if a := s.report.of(other); other != d && a != nil && a.Failure == nil && s.podNow().Sub(a.AnsweredAt) <= answerCounts {
 			sight.others = true
 		}
 	}
 	return sight
+}
+
+// logTakes reports whether the write-ahead log takes more than so much of its room.
+func (s *scope) logTakes(percent int64) bool {
+	return s.report.WALBytes*100 > (s.report.WALBytes+s.report.WALVolumeFree)*percent
 }
 
 // wholeSince is when the first full backup ended that began since the destination is back; zero if there is none.

@@ -15,7 +15,7 @@ import (
 
 func TestWhenADestinationIsSetAside(t *testing.T) {
 	// full is a log that threatens to fill its volume since a destination takes nothing.
-	full := asideSight{now: noon, told: true, failing: at(-20), crowded: true, others: true, window: days(30)}
+	full := asideSight{now: noon, told: true, failing: at(-20), crowded: true, others: true, window: days(30), pause: asidePause}
 	with := func(change func(*asideSight)) asideSight { s := full; change(&s); return s }
 	well := with(func(s *asideSight) { s.failing, s.crowded = time.Time{}, false })
 	for name, row := range map[string]struct {
@@ -23,23 +23,26 @@ func TestWhenADestinationIsSetAside(t *testing.T) {
 		sight asideSight
 		want  aside
 	}{
-		"all is well":                            {aside{}, well, aside{}},
-		"the log threatens to fill the volume":   {aside{}, full, aside{Since: noon}},
-		"the volume has room":                    {aside{}, with(func(s *asideSight) { s.crowded = false }), aside{}},
-		"no other destination takes the log":     {aside{}, with(func(s *asideSight) { s.others = false }), aside{}},
-		"it may come back":                       {aside{}, with(func(s *asideSight) { s.failing = at(-10) }), aside{}},
-		"much log, and nobody fails":             {aside{}, with(func(s *asideSight) { s.failing = time.Time{} }), aside{}},
-		"it is out for some minutes":             {aside{Since: at(-10)}, with(func(s *asideSight) { s.told = false }), aside{Since: at(-10)}},
-		"it is tried again":                      {aside{Since: at(-15)}, well, aside{Back: noon}},
-		"the pod has not seen that it is back":   {aside{Back: at(-3)}, with(func(s *asideSight) { s.told, s.crowded = false, false }), aside{Back: at(-3)}},
-		"it does not answer when tried":          {aside{Back: at(-6)}, with(func(s *asideSight) { s.failing, s.crowded = at(-5), false }), aside{Since: noon}},
-		"it answers when tried":                  {aside{Back: at(-6)}, well, aside{Back: at(-6)}},
-		"its full backup is made":                {aside{Back: at(-60)}, with(func(s *asideSight) { s.failing, s.whole = time.Time{}, at(-1) }), aside{Back: at(-60), Whole: at(-1)}},
-		"the gap is in the window":               {aside{Back: at(-60), Whole: at(-50)}, well, aside{Back: at(-60), Whole: at(-50)}},
-		"the gap is older than the window":       {aside{Back: at(-60 * 24 * 31), Whole: at(-60*24*30 - 1)}, well, aside{}},
-		"it fails once more long after":          {aside{Back: at(-600), Whole: at(-500)}, full, aside{Since: noon}},
-		"it fails once more, and there is room":  {aside{Back: at(-600), Whole: at(-500)}, with(func(s *asideSight) { s.crowded = false }), aside{Back: at(-600), Whole: at(-500)}},
-		"it is out, and the others fail as well": {aside{Since: at(-20)}, with(func(s *asideSight) { s.others = false }), aside{Back: noon}},
+		"all is well":                               {aside{}, well, aside{}},
+		"the log threatens to fill the volume":      {aside{}, full, aside{Since: noon}},
+		"the volume has room":                       {aside{}, with(func(s *asideSight) { s.crowded = false }), aside{}},
+		"no other destination takes the log":        {aside{}, with(func(s *asideSight) { s.others = false }), aside{}},
+		"it may come back":                          {aside{}, with(func(s *asideSight) { s.failing = at(-10) }), aside{}},
+		"more than half of the log's room is taken": {aside{}, with(func(s *asideSight) { s.failing, s.pressing = at(0), true }), aside{Since: noon}},
+		"more than half, and no other takes it":     {aside{}, with(func(s *asideSight) { s.failing, s.pressing, s.others = at(0), true, false }), aside{}},
+		"more than half, and nobody fails":          {aside{}, with(func(s *asideSight) { s.failing, s.pressing = time.Time{}, true }), aside{}},
+		"much log, and nobody fails":                {aside{}, with(func(s *asideSight) { s.failing = time.Time{} }), aside{}},
+		"it is out for some minutes":                {aside{Since: at(-10)}, with(func(s *asideSight) { s.told = false }), aside{Since: at(-10)}},
+		"it is tried again":                         {aside{Since: at(-15)}, well, aside{Back: noon}},
+		"the pod has not seen that it is back":      {aside{Back: at(-3)}, with(func(s *asideSight) { s.told, s.crowded = false, false }), aside{Back: at(-3)}},
+		"it does not answer when tried":             {aside{Back: at(-6)}, with(func(s *asideSight) { s.failing, s.crowded = at(-5), false }), aside{Since: noon}},
+		"it answers when tried":                     {aside{Back: at(-6)}, well, aside{Back: at(-6)}},
+		"its full backup is made":                   {aside{Back: at(-60)}, with(func(s *asideSight) { s.failing, s.whole = time.Time{}, at(-1) }), aside{Back: at(-60), Whole: at(-1)}},
+		"the gap is in the window":                  {aside{Back: at(-60), Whole: at(-50)}, well, aside{Back: at(-60), Whole: at(-50)}},
+		"the gap is older than the window":          {aside{Back: at(-60 * 24 * 31), Whole: at(-60*24*30 - 1)}, well, aside{}},
+		"it fails once more long after":             {aside{Back: at(-600), Whole: at(-500)}, full, aside{Since: noon}},
+		"it fails once more, and there is room":     {aside{Back: at(-600), Whole: at(-500)}, with(func(s *asideSight) { s.crowded = false }), aside{Back: at(-600), Whole: at(-500)}},
+		"it is out, and the others fail as well":    {aside{Since: at(-20)}, with(func(s *asideSight) { s.others = false }), aside{Back: noon}},
 	} {
 		if got := row.aside.next(row.sight); got != row.want {
 			t.Errorf("%s: %+v, want %+v", name, got, row.want)
@@ -101,4 +104,54 @@ func TestADestinationThatIsDownForLongIsSetAsideAndSeededAnew(t *testing.T) {
 	s.after(settleTime)
 	s.Expect(s.jobs(engine.JobBackup, "site-a")).To(BeEmpty())
 	s.Expect(*s.cronJob("site-a").Spec.Suspend).To(BeFalse())
+}
+
+func TestTheLogNeverFillsItsVolumeForADestinationThatIsDead(t *testing.T) {
+	s := newStage(t, "filling")
+	s.reconciler.options.AsideInterval = 2 * time.Minute
+	s.converged()
+	dead := func(report *engine.Report, i int) {
+		d := &report.Destinations[i]
+		d.Failure, d.Since = &engine.Failure{Reason: engine.FailedUnreachable, Message: "timeout"}, s.clock.Now()
+	}
+	filled := func(broken ...int) func() engine.Report {
+		return func() engine.Report {
+			report := s.healthy()
+			report.WALBytes, report.WALVolumeFree = 5<<30, 4<<30
+			for _, i := range broken {
+				dead(&report, i)
+			}
+			return report
+		}
+	}
+	destinations := func() string { return string(s.secret(s.namespace(), meta.BackupSecret).Data[meta.KeyDestinations]) }
+
+	s.archive = filled(0, 1)
+	s.after(time.Minute)
+	s.Expect(destinations()).To(And(ContainSubstring("site-a"), ContainSubstring("site-b")), "nothing takes the log: all of it waits")
+
+	s.archive = filled(0)
+	s.after(time.Minute)
+	s.Expect(destinations()).To(And(Not(ContainSubstring("site-a")), ContainSubstring("site-b")), "there is no time to wait")
+	s.Expect(s.condition(v1alpha1.ConditionPointInTimeRecoverable)).To(And(HavePrefix("False SetAside: site-a"), ContainSubstring("tried again every 2 minutes")))
+
+	s.archive = s.healthy
+	s.after(2 * time.Minute)
+	s.Expect(destinations()).To(ContainSubstring("site-a"), "it is tried again as often as the installation says")
+}
+
+func TestAnotherDestinationTakesTheLogOnlyIfItSaysSoNow(t *testing.T) {
+	a, b := &destination{name: "site-a", status: v1alpha1.DestinationStatus{Generation: 1}}, &destination{name: "site-b", status: v1alpha1.DestinationStatus{Generation: 1}}
+	s := &scope{now: noon, destinations: []*destination{a, b}, observed: observed{policy: &v1alpha1.BackupPolicy{}}, memory: &memory{}}
+	for name, row := range map[string]struct {
+		answered time.Time
+		want     bool
+	}{
+		"just now": {at(-1), true}, "long ago": {at(-10), false}, "never": {time.Time{}, false},
+	} {
+		s.report = &sighting{received: noon, Report: engine.Report{At: noon, Destinations: []engine.ArchiveReport{{Name: "site-b", Generation: 1, AnsweredAt: row.answered}}}}
+		if got := s.asideSight(a, asidePause).others; got != row.want {
+			t.Errorf("%s: %t, want %t", name, got, row.want)
+		}
+	}
 }

@@ -32,6 +32,8 @@ type Options struct {
 	Verifications int
 	// EvidenceInterval is how often evidence that goes on being good is written. Default: fifteen minutes.
 	EvidenceInterval time.Duration
+	// AsideInterval lies between two attempts to archive to a destination that is set aside. Default: fifteen minutes.
+	AsideInterval time.Duration
 	// Ask asks an archiver for its report. Default: over HTTPS.
 	Ask Asker
 	// Random gives a number from 0 to n-1. Default: a random one.
@@ -44,6 +46,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.EvidenceInterval <= 0 {
 		o.EvidenceInterval = evidenceInterval
+	}
+	if o.AsideInterval <= 0 {
+		o.AsideInterval = asidePause
 	}
 	if o.Verifications <= 0 {
 		o.Verifications = 2

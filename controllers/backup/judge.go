@@ -50,6 +50,8 @@ type facts struct {
 	wrongReason string
 	// aside is how the destination was set aside.
 	aside aside
+	// asideInterval lies between two attempts to archive to it again.
+	asideInterval time.Duration
 	// suspended says that the instance is suspended or stopped for a restore, archiver that the running revision has one.
 	suspended bool
 	archiver  bool
@@ -133,7 +135,7 @@ func (s *scope) factsOf(d *destination) facts {
 		wrong: d.wrong, wrongReason: wrongReason(d.wrong),
 		suspended: s.tenant.Spec.Suspended || s.stoppedFor() != "",
 		archiver:  s.observed.database == nil || archives(&s.observed.database.Spec.Template),
-		aside:     d.aside, status: d.status, silent: s.memory.silent, why: s.memory.why, archive: s.report.of(d), until: s.until(d), backupSeen: d.backupSeen, proofSeen: d.proofSeen,
+		aside:     d.aside, asideInterval: s.asideInterval, status: d.status, silent: s.memory.silent, why: s.memory.why, archive: s.report.of(d), until: s.until(d), backupSeen: d.backupSeen, proofSeen: d.proofSeen,
 	}
 	if s.report != nil {
 		f.podNow = s.podNow()

@@ -29,6 +29,8 @@ type scope struct {
 	namespace  string
 	instanceID string
 	now        time.Time
+	// asideInterval is the installation's choice, for the messages.
+	asideInterval time.Duration
 	// memory is what the operator remembers of the Tenant between passes.
 	memory *memory
 
@@ -94,7 +96,7 @@ type destination struct {
 func (r *Reconciler) newScope(tenant *v1alpha1.Tenant) *scope {
 	return &scope{
 		tenant: tenant, name: tenant.Name, namespace: tenant.Status.Namespace, instanceID: tenant.Status.InstanceID,
-		now: r.clock.Now(), memory: r.known.of(tenant.Name, tenant.Status.InstanceID),
+		now: r.clock.Now(), asideInterval: r.options.AsideInterval, memory: r.known.of(tenant.Name, tenant.Status.InstanceID),
 	}
 }
 

@@ -104,8 +104,8 @@ func (f facts) pointInTime() verdict {
 	}
 	switch {
 	case f.aside.out():
-		return no(v1alpha1.ReasonSetAside, "since %s nothing is archived to the destination, which did not take it: the write-ahead log would have filled the database's volume; it is tried again every %d minutes, and gets a full backup once it answers",
-			moment(f.aside.Since), int(asidePause/time.Minute))
+		return no(v1alpha1.ReasonSetAside, "since %s nothing is archived to the destination, which did not take it: the write-ahead log would have filled the database's volume; it is tried again every %s, and gets a full backup once it answers",
+			moment(f.aside.Since), interval(f.asideInterval))
 	case f.suspended && f.status.LastBackup != nil:
 		return f.stopped()
 	case f.archive == nil:
@@ -325,6 +325,14 @@ func (f facts) missing(c engine.Catalogue) int {
 		}
 	}
 	return int(*had.Backups) + 1 - removed - c.Backups
+}
+
+// interval is a time between two attempts, in words.
+func interval(d time.Duration) string {
+	if d%time.Minute != 0 {
+		return d.String()
+	}
+	return fmt.Sprintf("%d minutes", int(d/time.Minute))
 }
 
 func hours(d time.Duration) string { return fmt.Sprintf("%d hours", int(d/time.Hour)) }

@@ -126,7 +126,7 @@ func TestChartValuesReachTheOperator(t *testing.T) {
 	want := []any{
 		"manager", "--cluster-domain=example.internal", "--cluster-networks=10.244.0.0/16,10.96.0.0/16", "--dns-namespace=dns", "--dns-pod-labels=a=1,b=2",
 		"--dns-addresses=169.254.20.10/32", "--postgres-image=localhost/freehold-postgres:dev", "--edge-image=localhost/freehold-edge:dev",
-		"--image-pull-policy=Never", "--tenant-cluster-role=freehold-tenant", "--audit-interval=30s", "--backup-evidence-interval=15m", "--concurrent-verifications=7", "--probe-interval=10m", "--leader-elect", "--metrics-bind-address=:9090",
+		"--image-pull-policy=Never", "--tenant-cluster-role=freehold-tenant", "--audit-interval=30s", "--backup-evidence-interval=15m", "--backup-aside-interval=15m", "--concurrent-verifications=7", "--probe-interval=10m", "--leader-elect", "--metrics-bind-address=:9090",
 		"--health-probe-bind-address=:9091", "--verbose",
 	}
 	if diff := cmp.Diff(want, container["args"]); diff != "" {

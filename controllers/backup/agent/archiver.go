@@ -149,7 +149,7 @@ func (a *archiver) current() engine.Report {
 	return report
 }
 
-// room is how many bytes of log lie on the volume, and how many more would fit; 0 where that cannot be found out.
+// room is how many bytes of log lie on the volume, and how many more would fit; both 0 where that cannot be found out.
 func (c Config) room() (used, free int64) {
 	entries, err := os.ReadDir(filepath.Join(c.PGData, "pg_wal"))
 	if err != nil {
@@ -162,7 +162,7 @@ func (c Config) room() (used, free int64) {
 	}
 	var volume unix.Statfs_t
 	if err := unix.Statfs(c.DataDir, &volume); err != nil {
-		return used, 0
+		return 0, 0 // A volume without room is something else than one of which nothing is known.
 	}
 	return used, int64(volume.Bavail) * volume.Bsize //nolint:gosec // no volume has 2^63 bytes.
 }
