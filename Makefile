@@ -14,7 +14,7 @@ BENCH ?= .
 ##@ Try it
 
 .PHONY: demo
-demo: ## A real cluster, the operator and two customers on this machine | Linux, root, Go, Debian or Ubuntu | first time about 20 min, then 3 min
+demo: ## A real cluster, the operator and two customers on this machine | Linux, root, Go, Debian or Ubuntu | first time about 25 min, then some minutes
 	@hack/demo.sh
 
 .PHONY: demo-down

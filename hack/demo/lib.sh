@@ -1,10 +1,10 @@
 # The steps of hack/demo.sh. To be sourced, from the root of the repository, after hack/lib.sh.
 # shellcheck shell=bash
 
-# How long both customers may take until they answer, in seconds.
+# How long customers may take until they answer, and until backups are proven, in seconds.
 readonly patience=600
 
-# Where the environment for trying things, and the authorities' certificates, are put.
+# Where the environment for trying things, the authorities' certificates and the offline key are put.
 demo_dir=$(cache_dir demo)
 
 devcluster() { go -C hack/devcluster run . "$@"; }
@@ -35,7 +35,7 @@ install_operator() {
     --set images.manager.repository=localhost/freehold-manager,images.manager.tag=dev \
     --set images.postgres.repository=localhost/freehold-postgres,images.postgres.tag=dev \
     --set images.edge.repository=localhost/freehold-edge,images.edge.tag=dev \
-    --set probe.interval=1m \
+    --set probe.interval=1m,backups.evidenceInterval=30s \
     --set 'cluster.networks={10.90.0.0/16,10.244.0.0/16,10.96.0.0/16}' \
     --set-string "podAnnotations.freehold\.dev/program=$program" | sed -n 1p
 }
@@ -82,6 +82,95 @@ await_proof() {
     while IFS=$'\t' read -r status name message; do printf '           %-7s %-18s %s\n' "$status" "$name" "$message"; done
 }
 
+# of FIELD prints a field of the JSON that it reads, which has one field in each line.
+of() { sed -n "s/^ *\"$1\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}$/\1/p"; }
+
+# in_object NAME prints the lines of an object inside of the JSON that it reads.
+in_object() { sed -n "/^ *\"$1\": {/,/^ *}/p"; }
+
+# site NAME FIELD prints what $sites, the list of the local cluster, knows of a backup site.
+site() { sed -n "/\"name\": \"$1\"/,/^  }/p" <<<"$sites" | of "$2"; }
+
+# admit_to_sites TENANT makes credentials for the tenant at both sites, two at each: one for the database pod, which cannot
+# delete, and one for the Jobs that make backups and remove expired ones.
+admit_to_sites() {
+  local site made
+  for site in s3-a s3-b; do
+    made=$(devcluster site tenant "$site" "$1")
+    keep_credentials "$site-$1" "$(in_object write <<<"$made")"
+    keep_credentials "$site-$1-manage" "$(in_object manage <<<"$made")"
+  done
+}
+
+# keep_credentials SECRET JSON puts an access key where the policy looks for it.
+keep_credentials() {
+  kubectl create secret generic "$1" -n freehold-system --dry-run=client -o yaml \
+    --from-literal=accessKeyID="$(of accessKeyID <<<"$2")" --from-literal=secretAccessKey="$(of secretAccessKey <<<"$2")" |
+    kubectl apply -f - | restamp
+}
+
+# make_policy makes a BackupPolicy of both sites. Keys are sealed for whoever holds the offline key, which is made here only
+# because this is a demo.
+make_policy() {
+  local sites
+  sites=$(devcluster site list)
+  [ -e "$demo_dir/offline-key.txt" ] || go run filippo.io/age/cmd/age-keygen -o "$demo_dir/offline-key.txt" 2>/dev/null
+  {
+    cat <<POLICY
+apiVersion: freehold.dev/v1alpha1
+kind: BackupPolicy
+metadata: {name: two-sites}
+spec:
+  schedule: {timeZone: UTC, start: "01:30"}
+  verification:
+    assertions:
+    - {name: somebody-can-log-in, query: SELECT count(*) > 0 FROM users}
+  keyEscrow:
+    recipients: ["$(sed -n 's/^# public key: //p' "$demo_dir/offline-key.txt")"]
+  destinations:
+POLICY
+    for site in s3-a s3-b; do destination "$site"; done
+  } | kubectl apply -f - | restamp
+}
+
+# destination SITE prints a site as a policy names it.
+destination() {
+  cat <<DESTINATION
+  - name: $1
+    region: $(site "$1" region)
+    networks: [$(site "$1" address)/32]
+    credentials: {secretName: "$1-{tenant}", manageSecretName: "$1-{tenant}-manage"}
+    s3:
+      endpoint: $(site "$1" host)
+      port: $(site "$1" port)
+      bucket: $(site "$1" bucket)
+      uriStyle: Path
+      caBundle: |
+$(sed 's/^/        /' "$(site "$1" caFile)")
+DESTINATION
+}
+
+# await_recoverable TENANT waits until a backup of each site was restored and found good, and says meanwhile what it waits for.
+await_recoverable() {
+  local tenant=$1 deadline=$((SECONDS + patience)) state last=
+  until [ "$(condition "$tenant" Recoverable status)" = True ]; do
+    [ $SECONDS -lt $deadline ] || give_up "$tenant" "its backups are not proven after $patience s: $(condition "$tenant" Recoverable message)"
+    state=$(condition "$tenant" Recoverable message)
+    if [ "$state" != "$last" ]; then say "     $tenant: ${state:-not looked at yet}"; last=$state; fi
+    sleep 1
+  done
+}
+
+# show_backups TENANT prints what can be restored, and how long that took when it was tried.
+show_backups() {
+  local name from until seconds
+  say "     $1: Recoverable=True: $(condition "$1" Recoverable message)"
+  kubectl get tenant "$1" -o 'jsonpath={range .status.backups.destinations[*]}{.name}{"\t"}{.recoverableFrom}{"\t"}{.recoverableUntil}{"\t"}{.recoverySeconds}{"\n"}{end}' |
+    while IFS=$'\t' read -r name from until seconds; do
+      printf '           %-6s holds every moment from %s to %s; a recovery took %s s\n' "$name" "$from" "$until" "$seconds"
+    done
+}
+
 # answers TENANT: the gate shows a certificate of the tenant's own authority, and the application is well.
 answers() {
   local host
@@ -112,6 +201,8 @@ ask() {
   address=\$(kubectl get tenant "\$tenant" -o 'jsonpath={.status.addresses[0]}')
   client "\$name" curl -sS -m 10 -w '\\n' --cacert "$demo_dir/\$tenant-ca.crt" --resolve "\$host:443:\$address" "https://\$host\$path" "\$@"
 }
+# sql TENANT STATEMENT runs it in the tenant's database, as the tenant's application may.
+sql() { kubectl exec -n "tenant-\$1" db-0 -c postgres -- sh -c 'exec psql "\$(cat /etc/freehold/credentials/url)" -c "\$1"' psql "\$2"; }
 ENV
 }
 
