@@ -8,7 +8,9 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -44,10 +46,17 @@ func sites(ctx context.Context) map[string]site {
 	return byName
 }
 
-// devcluster runs the local cluster's program and returns what it printed.
+// devcluster runs the local cluster's program and returns its answer, without what it says of its progress: that it waits
+// for a command of another story, for example.
 func devcluster(ctx context.Context, arguments ...string) string {
 	GinkgoHelper()
-	return run(ctx, "go", append([]string{"-C", "hack/devcluster", "run", "."}, arguments...)...)
+	cmd := exec.CommandContext(ctx, "go", append([]string{"-C", "hack/devcluster", "run", "."}, arguments...)...)
+	cmd.Dir = root()
+	var progress strings.Builder
+	cmd.Stderr = &progress
+	answer, err := cmd.Output()
+	Expect(err).NotTo(HaveOccurred(), "%s: %s", strings.Join(arguments, " "), &progress)
+	return string(answer)
 }
 
 // credentials of one tenant at a site.
