@@ -61,7 +61,7 @@ type stage struct {
 	asked   int
 }
 
-func newStage(t *testing.T, name string, edits ...func(*v1alpha1.BackupPolicy)) *stage {
+func newStage(t testing.TB, name string, edits ...func(*v1alpha1.BackupPolicy)) *stage {
 	t.Helper()
 	s := &stage{WithT: NewWithT(t), ctx: t.Context(), name: name, clock: clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))}
 	s.archive = s.healthy
@@ -321,32 +321,11 @@ func (s *stage) end(job *batchv1.Job, result engine.Result) {
 }
 
 func (s *stage) pod(job *batchv1.Job, ended *corev1.ContainerStateTerminated) {
-	template := job.Spec.Template.DeepCopy()
-	labels := template.Labels
-	labels[batchv1.JobNameLabel], labels[batchv1.ControllerUidLabel] = job.Name, string(job.UID)
-	spec := template.Spec
-	spec.ServiceAccountName, spec.DeprecatedServiceAccount = "", ""
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: job.Name + "-x", Namespace: job.Namespace, Labels: labels}, Spec: spec}
-	s.create(pod)
-	pod.Status.Phase = corev1.PodSucceeded
-	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: meta.ContainerBackup, State: corev1.ContainerState{Terminated: ended}}}
-	s.Expect(env.Client.Status().Update(s.ctx, pod)).To(Succeed())
+	s.Expect(testenv.EndPod(s.ctx, env.Client, job, meta.ContainerBackup, ended)).To(Succeed())
 }
 
 func (s *stage) endJob(job *batchv1.Job, good bool, reason string) {
-	now := metav1.NewTime(s.clock.Now())
-	job.Status.StartTime = ptr.To(metav1.NewTime(now.Add(-time.Minute)))
-	condition := func(kind batchv1.JobConditionType) batchv1.JobCondition {
-		return batchv1.JobCondition{Type: kind, Status: corev1.ConditionTrue, Reason: reason, LastTransitionTime: now, LastProbeTime: now}
-	}
-	if good {
-		job.Status.Succeeded, job.Status.CompletionTime = 1, &now
-		job.Status.Conditions = []batchv1.JobCondition{condition(batchv1.JobSuccessCriteriaMet), condition(batchv1.JobComplete)}
-	} else {
-		job.Status.Failed = 1
-		job.Status.Conditions = []batchv1.JobCondition{condition(batchv1.JobFailureTarget), condition(batchv1.JobFailed)}
-	}
-	s.Expect(env.Client.Status().Update(s.ctx, job)).To(Succeed())
+	s.Expect(testenv.EndJob(s.ctx, env.Client, job, s.clock.Now(), good, reason)).To(Succeed())
 }
 
 // backedUp is the result of a good backup, of which the destination then holds n.

@@ -15,11 +15,11 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
+	"github.com/freehold-dev/freehold/controllers/internal/testenv"
 )
 
 // class is a small product: an application, a generated password and a data volume.
@@ -87,31 +87,7 @@ func (w *world) settle() {
 // cluster does what Kubernetes' controllers, the kubelet, the storage and the load balancer would do.
 func (w *world) cluster() {
 	GinkgoHelper()
-	var sets appsv1.StatefulSetList
-	Expect(env.Client.List(ctx, &sets, client.InNamespace(w.namespace()))).To(Succeed())
-	for _, set := range sets.Items {
-		n := ptr.Deref(set.Spec.Replicas, 1)
-		changeStatus(&set, func(set *appsv1.StatefulSet) {
-			set.Status = appsv1.StatefulSetStatus{ObservedGeneration: set.Generation, Replicas: n, ReadyReplicas: n, UpdatedReplicas: n, CurrentReplicas: n, AvailableReplicas: n, CurrentRevision: "r", UpdateRevision: "r"}
-		})
-	}
-	var deployments appsv1.DeploymentList
-	Expect(env.Client.List(ctx, &deployments, client.InNamespace(w.namespace()))).To(Succeed())
-	for _, deployment := range deployments.Items {
-		n := ptr.Deref(deployment.Spec.Replicas, 1)
-		changeStatus(&deployment, func(d *appsv1.Deployment) {
-			d.Status = appsv1.DeploymentStatus{ObservedGeneration: d.Generation, Replicas: n, ReadyReplicas: n, UpdatedReplicas: n, AvailableReplicas: n}
-		})
-	}
-	gate := &corev1.Service{}
-	if err := env.Client.Get(ctx, w.key(meta.EdgeService), gate); err == nil {
-		changeStatus(gate, func(s *corev1.Service) {
-			s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "198.51.100.7", IPMode: ptr.To(corev1.LoadBalancerIPModeVIP)}}
-		})
-	} else {
-		Expect(apierrors.IsNotFound(err)).To(BeTrue())
-	}
-	w.bindClaims()
+	Expect(testenv.Play(ctx, env.Client, w.namespace())).To(Succeed())
 }
 
 // changeStatus writes a status without minding who else writes the object.
@@ -122,34 +98,10 @@ func changeStatus[O client.Object](o O, change func(O)) {
 	Expect(env.Client.Status().Patch(ctx, o, client.MergeFrom(before))).To(Succeed())
 }
 
-// bindClaims makes a volume for each claim, with the reclaim policy that clouds use.
+// bindClaims makes a volume for each claim.
 func (w *world) bindClaims() {
 	GinkgoHelper()
-	var claims corev1.PersistentVolumeClaimList
-	Expect(env.Client.List(ctx, &claims, client.InNamespace(w.namespace()))).To(Succeed())
-	for _, claim := range claims.Items {
-		if claim.Status.Phase == corev1.ClaimBound {
-			continue
-		}
-		bound := func(c *corev1.PersistentVolumeClaim) { c.Status.Phase = corev1.ClaimBound }
-		if claim.Spec.VolumeName != "" {
-			changeStatus(&claim, bound)
-			continue
-		}
-		volume := &corev1.PersistentVolume{
-			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("%s-%s-%s", w.name, claim.Name, string(claim.UID)[:8])},
-			Spec: corev1.PersistentVolumeSpec{
-				Capacity:                      claim.Spec.Resources.Requests,
-				AccessModes:                   claim.Spec.AccessModes,
-				PersistentVolumeReclaimPolicy: corev1.PersistentVolumeReclaimDelete,
-				ClaimRef:                      &corev1.ObjectReference{Namespace: claim.Namespace, Name: claim.Name, UID: claim.UID},
-				PersistentVolumeSource:        corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/tmp/" + claim.Name}},
-			},
-		}
-		Expect(env.Client.Create(ctx, volume)).To(Succeed())
-		edit(&claim, func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName = volume.Name })
-		changeStatus(&claim, bound)
-	}
+	Expect(testenv.BindClaims(ctx, env.Client, w.namespace())).To(Succeed())
 }
 
 func (w *world) key(name string) types.NamespacedName {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package testenv starts a real API server and etcd, with Freehold's CRDs, for tests. There are no controllers
-// and no kubelet: tests that need a StatefulSet to be ready write its status themselves.
+// and no kubelet: tests play them, with Play, EndPod and EndJob.
 package testenv
 
 import (
