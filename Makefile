@@ -63,7 +63,7 @@ e2e: ## User stories on a real cluster: the local one, or the one of KUBECONFIG 
 	@hack/e2e.sh
 
 .PHONY: bench
-bench: ## Benchmarks (BENCH=regexp) | Go | 5 min
+bench: ## Benchmarks (BENCH=regexp, sizes: docs/performance.md) | Go; root for those of backups | 30 min on a quiet machine
 	@hack/bench.sh '$(BENCH)'
 
 .PHONY: bench-start

@@ -33,31 +33,6 @@ run_operator() {
   if [ -z "${GO_TEST_ARGS:-}" ]; then counted test/alerts -count=1 ./...; fi
 }
 
-# The programs run on this machine's kernel and see its files, with the libraries of their own image.
-unpack_images() {
-  [ "$(id -u)" = 0 ] || return 0
-  need_programs mmdebstrap:mmdebstrap
-  FREEHOLD_POSTGRES_ROOT=${FREEHOLD_POSTGRES_ROOT:-$(go -C hack/devcluster run ./images/cmd/rootfs postgres)}
-  FREEHOLD_EDGE_ROOT=${FREEHOLD_EDGE_ROOT:-$(go -C hack/devcluster run ./images/cmd/rootfs edge)}
-  FREEHOLD_HAPROXY=${FREEHOLD_HAPROXY:-$(wrapper "$FREEHOLD_EDGE_ROOT" /usr/sbin/haproxy)}
-  export FREEHOLD_POSTGRES_ROOT FREEHOLD_EDGE_ROOT FREEHOLD_HAPROXY
-}
-
-# wrapper ROOT PROGRAM makes a script that runs a program of an unpacked image outside of it, and prints its path.
-wrapper() {
-  local root=$1 program=$2 libraries loader script
-  libraries=$(uname -m)-linux-gnu
-  loader=$(find "$root"/lib*/ -maxdepth 1 -name 'ld-linux-*.so.*' -print -quit)
-  script=$(cache_dir bin)/$(basename "$program")
-  cat >"$script.new" <<SCRIPT
-#!/bin/sh
-exec "$loader" --library-path "$root/usr/lib/$libraries:$root/lib/$libraries" "$root$program" "\$@"
-SCRIPT
-  chmod +x "$script.new"
-  mv "$script.new" "$script"
-  echo "$script"
-}
-
 run_devcluster() {
   section "tests of the local cluster's programs"
   counted hack/devcluster ${fresh} ./...

@@ -35,7 +35,7 @@ const (
 
 // world is a tenant's database pod and the places that its backups go to, without Kubernetes.
 type world struct {
-	t         *testing.T
+	t         testing.TB
 	authority *agenttest.Authority
 	// database is the pod of the database; its archiver stands in the same one.
 	database *agenttest.Pod
@@ -47,7 +47,7 @@ type world struct {
 	passphrases        map[string]string
 }
 
-func newWorld(t *testing.T, destinations ...string) *world {
+func newWorld(t testing.TB, destinations ...string) *world {
 	t.Helper()
 	pod := agenttest.NewPod(t, "FREEHOLD_POSTGRES_ROOT", meta.UIDPostgres, programs)
 	w := &world{t: t, authority: agenttest.NewAuthority(t), database: pod, passphrases: map[string]string{}}
@@ -71,7 +71,7 @@ func newWorld(t *testing.T, destinations ...string) *world {
 }
 
 // short is another path to a folder: the name of a Unix socket has a hundred characters at most.
-func short(t *testing.T, folder string) string {
+func short(t testing.TB, folder string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "fh")
 	if err != nil {
@@ -157,6 +157,13 @@ hba_file = '/tmp/hba.conf'
 ident_file = '/tmp/ident.conf'
 `
 
+// serverFiles is a script that writes what a server is configured by.
+const serverFiles = `
+cat > /tmp/server.conf <<EOF` + serverConf + `EOF
+echo 'local all all peer map=all' > /tmp/hba.conf
+printf 'all postgres all\nall root all\n' > /tmp/ident.conf # root: the test itself
+`
+
 // initdb makes the database as the database's agent does.
 func (w *world) initdb() {
 	w.t.Helper()
@@ -170,10 +177,7 @@ echo '{"instanceID":"`+instanceID+`"}' | tee freehold-instance.json > `+meta.PGD
 // start starts the database on its volume.
 func (w *world) start() {
 	w.t.Helper()
-	w.postgres = w.database.Start("supervise", `
-cat > /tmp/server.conf <<EOF`+serverConf+`EOF
-echo 'local all all peer map=all' > /tmp/hba.conf
-printf 'all postgres all\nall root all\n' > /tmp/ident.conf # root: the test itself
+	w.postgres = w.database.Start("supervise", serverFiles+`
 rm -f `+meta.PGData+`/postmaster.pid
 exec postgres -D `+meta.PGData+` -c config_file=/tmp/server.conf`)
 	agenttest.Eventually(w.t, "a database that takes writes", func() error {
