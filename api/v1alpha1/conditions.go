@@ -110,7 +110,8 @@ const (
 	ReasonExpiryFailed = "ExpiryFailed"
 	// ReasonExpiryHeld: backups that have expired are kept, since no newer one was verified.
 	ReasonExpiryHeld = "ExpiryHeld"
-	// ReasonBackupsMissing: the destination holds fewer backups than it should.
+	// ReasonBackupsMissing: the destination holds fewer backups than it should. It stands until a person has seen it
+	// (AnnotationMissingBackupsSeen).
 	ReasonBackupsMissing = "BackupsMissing"
 )
 
@@ -255,6 +256,9 @@ const (
 	// AnnotationProveBackupsSince on a Tenant is a time in RFC 3339: backups of destinations that were not put to the
 	// proof since then are, without waiting for their turn.
 	AnnotationProveBackupsSince = "freehold.dev/prove-backups-since"
+	// AnnotationMissingBackupsSeen on a Tenant is a time in RFC 3339: a person has seen that backups were found to be missing
+	// until then (BackupsMissing), and has done what there is to do.
+	AnnotationMissingBackupsSeen = "freehold.dev/missing-backups-seen"
 	// LabelProbe marks the short-lived pods that send the packets of a proof.
 	LabelProbe = "freehold.dev/probe"
 	// LabelDestination names the destination on the Jobs, pods and Backups that are about it.

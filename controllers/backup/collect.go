@@ -123,9 +123,17 @@ func (r *Reconciler) recordProof(s *scope, d *destination, result engine.Result)
 // take puts what a result says into the status. An older result than the one that it speaks of adds nothing.
 func (d *destination) take(result engine.Result, ended time.Time) {
 	if c := result.Catalogue; c != nil && (d.status.LastBackup == nil || !c.NewestFinished.Before(d.status.LastBackup.Time)) {
-		d.status.LastBackup, d.status.RecoverableFrom = timeOf(c.NewestFinished), timeOf(c.RecoverableFrom)
+		d.status.LastBackup = timeOf(c.NewestFinished)
 		d.status.Backups, d.status.FullBackups = count(c.Backups), count(c.Fulls)
 		d.status.RepositorySize = quantity(c.RepositoryBytes)
+		if e := result.Expiry; e != nil && e.Planned > 0 {
+			d.status.Backups = count(max(0, c.Backups-e.Planned)) // So many at least: perhaps they are gone.
+		} else {
+			d.status.RecoverableFrom = timeOf(c.RecoverableFrom)
+		}
+	}
+	if e := result.Expiry; e != nil && e.Unknown {
+		d.status.Backups = nil // The next catalogue tells.
 	}
 	if found := result.Recovery; result.Job == engine.JobVerify && result.Failure == nil && found != nil {
 		d.status.LastVerified, d.status.VerifiedBackup = timeOf(ended), found.Backup
@@ -165,6 +173,9 @@ func judgeResult(job *batchv1.Job, pods []corev1.Pod) engine.Result {
 		if result.Failure != nil || failedJob(job) == nil {
 			return result
 		}
+	}
+	if len(pods) == 0 || endedContainer(&pods[0]) == nil {
+		result.Expiry = &engine.Expiry{Unknown: true}
 	}
 	result.Failure = &engine.Failure{Reason: engine.FailedNoResult, Message: withoutResult(job, pods)}
 	return result

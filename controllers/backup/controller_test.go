@@ -12,6 +12,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
@@ -300,6 +301,76 @@ func TestAJobThatEndedWellIsNotReadBeforeItsPodHasTold(t *testing.T) {
 	s.Expect(late.destination("site-a").proofSeen.Failure.Reason).To(Equal(engine.FailedNoResult), "it must not wait for ever")
 	s.passes()
 	s.Expect(s.site("site-a").Conditions).NotTo(ContainElement(HaveField("Reason", v1alpha1.ReasonVerificationFailed)), "nobody found a backup wanting")
+}
+
+func TestBackupsThatAreMissingAreSaidToBeUntilSomebodyHasSeenIt(t *testing.T) {
+	s := newStage(t, "missing")
+	s.converged()
+	again := func(holds int, edits ...func(*engine.Result)) {
+		s.after(26 * time.Hour)
+		s.after(settleTime)
+		for _, site := range []string{"site-a", "site-b"} {
+			result := s.backedUp(site, int(ptr.Deref(s.site(site).Backups, 0))+1)
+			if site == "site-a" {
+				result = s.backedUp(site, holds)
+				for _, edit := range edits {
+					edit(&result)
+				}
+			}
+			s.end(s.theJob(engine.JobBackup, site), result)
+		}
+		s.passes()
+		s.collectGarbage()
+	}
+	again(2)
+	s.Expect(s.condition(v1alpha1.ConditionRetained)).To(HavePrefix("True Fresh"))
+	again(2) // One of two is gone.
+	found := s.clock.Now()
+	s.Expect(s.condition(v1alpha1.ConditionRetained)).To(And(HavePrefix("False BackupsMissing: site-a"), ContainSubstring("1 backups fewer")))
+	again(3)
+	s.Expect(s.condition(v1alpha1.ConditionRetained)).To(HavePrefix("False BackupsMissing: site-a"), "the next look finds none missing, and nobody has seen it")
+
+	seen := func(at time.Time) {
+		s.changeTenant(func(tenant *v1alpha1.Tenant) {
+			tenant.Annotations = map[string]string{v1alpha1.AnnotationMissingBackupsSeen: at.UTC().Format(time.RFC3339)}
+		})
+		s.passes()
+	}
+	seen(found.Add(-time.Minute))
+	s.Expect(s.condition(v1alpha1.ConditionRetained)).To(HavePrefix("False BackupsMissing"), "that was before")
+	seen(s.clock.Now().Add(24 * time.Hour))
+	s.Expect(s.condition(v1alpha1.ConditionRetained)).To(HavePrefix("False BackupsMissing"), "nobody has seen what is still to come")
+	seen(found)
+	s.Expect(s.condition(v1alpha1.ConditionRetained)).To(HavePrefix("True Fresh"))
+}
+
+func TestABackupThatIsKilledWhileItExpiresDoesNotLookLikeMissingBackups(t *testing.T) {
+	s := newStage(t, "expiring")
+	s.converged()
+	next := func(site string, result engine.Result) {
+		s.end(s.theJob(engine.JobBackup, site), result)
+		s.passes()
+		s.collectGarbage()
+	}
+	s.after(26 * time.Hour)
+	s.after(settleTime)
+	killed := s.backedUp("site-a", 2)
+	killed.Failure, killed.Expiry = &engine.Failure{Reason: engine.FailedNoResult, Message: "killed"}, &engine.Expiry{Planned: 1}
+	next("site-a", killed)
+	s.Expect(*s.site("site-a").Backups).To(Equal(int32(1)), "perhaps one is gone")
+	s.endJob(s.theJob(engine.JobBackup, "site-b"), false, "BackoffLimitExceeded") // Its pod is gone altogether.
+	s.passes()
+	s.Expect(s.site("site-b").Backups).To(BeNil(), "nobody knows")
+
+	s.after(10 * time.Minute)
+	s.after(settleTime)
+	next("site-b", s.backedUp("site-b", 1))
+	s.Expect(s.condition(v1alpha1.ConditionRetained)).To(HavePrefix("True Fresh"))
+	s.after(26 * time.Hour)
+	s.after(settleTime)
+	next("site-a", s.backedUp("site-a", 2)) // One was removed, one was made.
+	next("site-b", s.backedUp("site-b", 2))
+	s.Expect(s.condition(v1alpha1.ConditionRetained)).To(HavePrefix("True Fresh"))
 }
 
 // look is a pass that has looked at the world, and, as a cache that is behind does, sees Jobs that are gone.

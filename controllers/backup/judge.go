@@ -67,6 +67,8 @@ type facts struct {
 	why    string
 	// until is the last moment that is known to be archived.
 	until time.Time
+	// acknowledged is until when a person has seen what is missing; zero if nobody has.
+	acknowledged time.Time
 	// backupSeen and proofSeen are results that came just now; nil if none did.
 	backupSeen, proofSeen *resultSeen
 }
@@ -93,6 +95,9 @@ func judge(s *scope) {
 			d.status.RecoverableUntil = timeOf(f.until)
 		}
 		for kind, v := range f.verdicts() {
+			if v.reason == v1alpha1.ReasonBackupsMissing && !repeats(d.status.Conditions, kind, v) {
+				apimeta.RemoveStatusCondition(&d.status.Conditions, kind) // So that it tells since when they are missing.
+			}
 			set(&d.status.Conditions, kind, v, s)
 			parts[kind] = append(parts[kind], part{d.name, v})
 		}
@@ -112,6 +117,12 @@ func (f facts) verdicts() map[string]verdict {
 		v1alpha1.ConditionRecoverable:            f.recoverable(),
 		v1alpha1.ConditionRetained:               f.retained(),
 	}
+}
+
+// repeats reports whether a condition says the same already.
+func repeats(all []metav1.Condition, kind string, v verdict) bool {
+	c := apimeta.FindStatusCondition(all, kind)
+	return c != nil && c.Status == v.status && c.Reason == v.reason && c.Message == v.message
 }
 
 func set(into *[]metav1.Condition, kind string, v verdict, s *scope) {
@@ -136,6 +147,10 @@ func (s *scope) factsOf(d *destination) facts {
 		suspended: s.tenant.Spec.Suspended || s.stoppedFor() != "",
 		archiver:  s.observed.database == nil || archives(&s.observed.database.Spec.Template),
 		aside:     d.aside, asideInterval: s.asideInterval, status: d.status, silent: s.memory.silent, why: s.memory.why, archive: s.report.of(d), until: s.until(d), backupSeen: d.backupSeen, proofSeen: d.proofSeen,
+	}
+	// What is no time, or still to come, acknowledges nothing.
+	if seen, err := time.Parse(time.RFC3339, s.tenant.Annotations[v1alpha1.AnnotationMissingBackupsSeen]); err == nil && !seen.After(s.now.Add(clocksDiffer)) {
+		f.acknowledged = seen
 	}
 	if s.report != nil {
 		f.podNow = s.podNow()

@@ -163,6 +163,35 @@ func TestConditionsOfADestination(t *testing.T) {
 			f.status.Conditions = said(retained, metav1.ConditionFalse, v1alpha1.ReasonBackupsMissing, at(-60*24))
 			found(f, engine.Catalogue{Backups: 11, NewestFinished: noon, OldestStarted: at(-60)}, engine.Expiry{})
 		}, retained, "False BackupsMissing: as before"},
+		"a person has seen that they were missing": {func(f *facts) {
+			f.status.Conditions = said(retained, metav1.ConditionFalse, v1alpha1.ReasonBackupsMissing, at(-60*24))
+			f.acknowledged = at(-60 * 24)
+		}, retained, "True Fresh"},
+		"a person had seen it before more were missing": {func(f *facts) {
+			f.status.Conditions = said(retained, metav1.ConditionFalse, v1alpha1.ReasonBackupsMissing, at(-60*24))
+			f.acknowledged = at(-60*24 - 1)
+		}, retained, "False BackupsMissing: as before"},
+		"more are missing than a person has seen": {func(f *facts) {
+			f.status.Conditions = said(retained, metav1.ConditionFalse, v1alpha1.ReasonBackupsMissing, at(-60*24))
+			f.acknowledged = at(-60 * 24)
+			found(f, engine.Catalogue{Backups: 10, NewestFinished: noon, OldestStarted: at(-60)}, engine.Expiry{})
+		}, retained, "False BackupsMissing|1 backups fewer|freehold.dev/missing-backups-seen=2026-03-01T12:00:00Z"},
+		"they were missing long ago, and nobody has looked": {func(f *facts) {
+			f.status.LastBackup = timeOf(at(-60 * 24 * 30))
+			f.status.Conditions = said(retained, metav1.ConditionFalse, v1alpha1.ReasonBackupsMissing, at(-60*24*40))
+		}, retained, "False BackupsMissing: as before"},
+		"credentials go missing after backups were": {func(f *facts) {
+			f.wrong, f.wrongReason = errors.New("no Secret"), v1alpha1.ReasonCredentialsMissing
+			f.status.Conditions = said(retained, metav1.ConditionFalse, v1alpha1.ReasonBackupsMissing, at(-60*24))
+		}, retained, "False BackupsMissing: as before"},
+		"an attempt that failed finds fewer": {func(f *facts) {
+			found(f, engine.Catalogue{Backups: 7, NewestFinished: at(-600), OldestStarted: at(-60)}, engine.Expiry{})
+			f.backupSeen.Backup = nil
+		}, retained, "False BackupsMissing|3 backups fewer"},
+		"an attempt that failed finds all": {func(f *facts) {
+			found(f, engine.Catalogue{Backups: 10, NewestFinished: at(-600), OldestStarted: at(-60)}, engine.Expiry{})
+			f.backupSeen.Backup = nil
+		}, retained, "True Fresh"},
 		"expired ones are held": {func(f *facts) {
 			found(f, engine.Catalogue{Backups: 11, NewestFinished: noon, OldestStarted: at(-60)}, engine.Expiry{Held: true})
 		}, retained, "False ExpiryHeld"},

@@ -28,8 +28,6 @@ const (
 	overdueDays = 2
 	// mostRemoved is how many removed backups a result names.
 	mostRemoved = 20
-	// missingCounts is for how long it is said that backups are missing, so that a person sees it.
-	missingCounts = 7 * 24 * time.Hour
 )
 
 // wrongReason is the reason of what is wrong with keys or credentials.
@@ -263,6 +261,9 @@ func (f facts) unprovenText(found *resultSeen) string {
 // retained: the destination holds what it should, and nothing that should be gone. A backup's result tells; between two of
 // them the last word stands.
 func (f facts) retained() verdict {
+	if v, lost := f.lost(); lost {
+		return v
+	}
 	if v, unable := f.unable(); unable {
 		return v
 	}
@@ -271,11 +272,7 @@ func (f facts) retained() verdict {
 	case last.IsZero():
 		return f.awaiting()
 	case f.backupSeen != nil && f.backupSeen.Catalogue != nil:
-		v := f.catalogued(*f.backupSeen.Catalogue)
-		if said != nil && said.Reason == v1alpha1.ReasonBackupsMissing && v.reason == v1alpha1.ReasonFresh && f.now.Sub(said.LastTransitionTime.Time) < missingCounts {
-			return verdict{said.Status, said.Reason, said.Message}
-		}
-		return v
+		return f.catalogued(*f.backupSeen.Catalogue)
 	case f.suspended:
 		return yes(v1alpha1.ReasonSuspendedBackups, "the instance does not run; what was stored until %s is kept", moment(last))
 	case f.now.Sub(last) > time.Duration(f.policy.Limits.BackupAgeHours)*time.Hour+catalogueSlack:
@@ -289,7 +286,7 @@ func (f facts) retained() verdict {
 // saidOfCatalogue is what was said of the destination when its catalogue was last read; nil if that is not known.
 func (f facts) saidOfCatalogue() *metav1.Condition {
 	said := apimeta.FindStatusCondition(f.status.Conditions, v1alpha1.ConditionRetained)
-	if said != nil && slices.Contains([]string{v1alpha1.ReasonFresh, v1alpha1.ReasonExpiryFailed, v1alpha1.ReasonExpiryHeld, v1alpha1.ReasonBackupsMissing}, said.Reason) {
+	if said != nil && slices.Contains([]string{v1alpha1.ReasonFresh, v1alpha1.ReasonExpiryFailed, v1alpha1.ReasonExpiryHeld}, said.Reason) {
 		return said
 	}
 	return nil
@@ -299,11 +296,9 @@ func (f facts) saidOfCatalogue() *metav1.Condition {
 func (f facts) catalogued(c engine.Catalogue) verdict {
 	e := f.backupSeen.Expiry
 	keep := f.policy.Retention.BackupDays
-	switch missing := f.missing(c); {
+	switch {
 	case e != nil && e.Failure != nil:
 		return no(v1alpha1.ReasonExpiryFailed, "expired backups could not be removed on %s: %s", moment(f.backupSeen.ended), e.Failure.Message)
-	case missing > 0:
-		return no(v1alpha1.ReasonBackupsMissing, "on %s the destination held %d backups fewer than it should: somebody else removed them, or they are damaged; look at its access log", moment(f.backupSeen.ended), missing)
 	case e != nil && e.Held:
 		return no(v1alpha1.ReasonExpiryHeld, "backups that have expired are kept, since no newer full one was restored and found good; see Recoverable")
 	case !c.OldestStarted.IsZero() && (e == nil || !e.HeldForWindow) && f.now.Sub(c.OldestStarted) > days(keep+overdueDays):
@@ -312,19 +307,42 @@ func (f facts) catalogued(c engine.Catalogue) verdict {
 	return yes(v1alpha1.ReasonFresh, "the destination holds %d base backups, the oldest of %s", c.Backups, moment(c.OldestStarted))
 }
 
-// missing is how many backups are gone that nobody of us removed. A result that is read again finds none.
-func (f facts) missing(c engine.Catalogue) int {
-	had := f.backupSeen.before
-	if had.Backups == nil || f.backupSeen.Backup == nil || !c.NewestFinished.After(timeIn(had.LastBackup)) {
-		return 0
-	}
-	removed := 0
-	if f.backupSeen.Expiry != nil {
-		if removed = len(f.backupSeen.Expiry.Removed); removed >= mostRemoved {
-			return 0 // There may be more than are named.
+// lost is what is said from when backups are missing on until a person has seen it, whatever else happens.
+func (f facts) lost() (v verdict, ok bool) {
+	if found := f.backupSeen; found != nil && found.Catalogue != nil {
+		if missing := f.missing(*found.Catalogue); missing > 0 {
+			return no(v1alpha1.ReasonBackupsMissing, "on %s the destination held %d backups fewer than it should: somebody else removed them, or they are damaged; look at its access log; this is said until the Tenant is annotated with %s=%s, or a later time",
+				moment(found.ended), missing, v1alpha1.AnnotationMissingBackupsSeen, moment(f.now)), true
 		}
 	}
-	return int(*had.Backups) + 1 - removed - c.Backups
+	said := apimeta.FindStatusCondition(f.status.Conditions, v1alpha1.ConditionRetained)
+	if said != nil && said.Reason == v1alpha1.ReasonBackupsMissing && said.LastTransitionTime.After(f.acknowledged) {
+		return verdict{said.Status, said.Reason, said.Message}, true
+	}
+	return verdict{}, false
+}
+
+// missing is how many backups are gone that nobody of us removed. A result that is read again finds none. After an attempt
+// that made none, the newest one has to be the one that is known.
+func (f facts) missing(c engine.Catalogue) int {
+	had, found := f.backupSeen.before, f.backupSeen
+	if had.Backups == nil {
+		return 0
+	}
+	should, last := int(*had.Backups), timeIn(had.LastBackup)
+	switch {
+	case found.Backup != nil && c.NewestFinished.After(last):
+		should++
+	case found.Backup != nil || !c.NewestFinished.Equal(last):
+		return 0
+	}
+	if found.Expiry != nil {
+		if len(found.Expiry.Removed) >= mostRemoved {
+			return 0 // There may be more than are named.
+		}
+		should -= len(found.Expiry.Removed)
+	}
+	return should - c.Backups
 }
 
 // interval is a time between two attempts, in words.

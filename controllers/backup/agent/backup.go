@@ -16,6 +16,7 @@ import (
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 	"github.com/freehold-dev/freehold/controllers/backup/engine"
+	"github.com/freehold-dev/freehold/controllers/internal/command"
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
 )
 
@@ -186,10 +187,12 @@ func (r *repository) expire(ctx context.Context, options engine.BackupOptions, i
 	result.Expiry = &engine.Expiry{Held: plan.Held, HeldForWindow: plan.HeldForWindow}
 	r.config.Log.Info("plan of what is removed", "destination", r.Name, "backups", plan.Labels, "keepLogOf", plan.KeepLogOf,
 		"held", plan.Held, "heldForWindow", plan.HeldForWindow)
-	after, err := r.remove(ctx, plan, info)
+	err := r.foretell(ctx, plan, info, result)
 	if err == nil {
-		result.Expiry.Removed = plan.Labels[:min(len(plan.Labels), mostNamed)]
-		result.Catalogue, err = r.catalogue(ctx, after)
+		err = r.carryOut(ctx, plan, info, result)
+	}
+	if err != nil && result.Catalogue != nil {
+		result.Expiry.Planned = len(plan.Labels) // Some of them may be gone.
 	}
 	if errors.Is(err, errStopped) {
 		return err
@@ -199,6 +202,46 @@ func (r *repository) expire(ctx context.Context, options engine.BackupOptions, i
 		result.Expiry.Failure = &failure
 	}
 	return nil
+}
+
+// foretell leaves word of what is about to be removed: should the container be killed meanwhile, those backups must not
+// look as if somebody else had removed them.
+func (r *repository) foretell(ctx context.Context, plan engine.Removal, info engine.Info, result *engine.Result) error {
+	if len(plan.Labels) == 0 {
+		return nil
+	}
+	catalogue, err := r.catalogue(ctx, info)
+	if err != nil {
+		return err
+	}
+	result.Catalogue = catalogue
+	encoded, err := encode(foretold(plan, *result))
+	if err != nil {
+		return err
+	}
+	command.Tell(string(encoded))
+	return nil
+}
+
+// carryOut removes what is planned, and reads the catalogue that remains.
+func (r *repository) carryOut(ctx context.Context, plan engine.Removal, info engine.Info, result *engine.Result) error {
+	after, err := r.remove(ctx, plan, info)
+	if err != nil {
+		return err
+	}
+	catalogue, err := r.catalogue(ctx, after)
+	if err != nil {
+		return err
+	}
+	result.Expiry.Removed, result.Catalogue = plan.Labels[:min(len(plan.Labels), mostNamed)], catalogue
+	return nil
+}
+
+// foretold is what a Job has come to that is killed while it removes backups.
+func foretold(plan engine.Removal, result engine.Result) engine.Result {
+	result.Expiry = &engine.Expiry{Planned: len(plan.Labels)}
+	result.Failure = &engine.Failure{Reason: engine.FailedNoResult, Message: fmt.Sprintf("the Job was ended while it removed %d expired backups", len(plan.Labels))}
+	return result
 }
 
 // tellOld tells what the destination held before a backup that failed. The failure matters more than that this may fail.

@@ -108,6 +108,10 @@ type Catalogue struct {
 type Expiry struct {
 	// Removed are the labels that were removed, at most twenty of them.
 	Removed []string `json:"removed,omitempty"`
+	// Planned is how many were about to be removed when the Job was ended, or failed, while it did: the catalogue is that of
+	// before. Unknown says that the pod is gone, and nobody knows whether it had begun.
+	Planned int  `json:"planned,omitempty"`
+	Unknown bool `json:"-"`
 	// Held says that expired backups were kept, since no newer full one has been verified.
 	Held bool `json:"held,omitempty"`
 	// HeldForWindow says that expired backups were kept, since every minute of the window is restored from them.
