@@ -6,6 +6,8 @@ package e2e
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -15,6 +17,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -24,6 +27,7 @@ import (
 // site is a place outside the cluster that keeps backups: a machine of its own on the local cluster's network.
 type site struct {
 	Name    string `json:"name"`
+	Kind    string `json:"kind"`
 	Host    string `json:"host"`
 	Address string `json:"address"`
 	Port    int32  `json:"port"`
@@ -32,7 +36,11 @@ type site struct {
 	Bucket  string `json:"bucket"`
 	// Objects is the folder on this machine that holds what the site stores.
 	Objects string `json:"objects"`
+	// HostKey is how an SFTP site is known.
+	HostKey struct{ SHA256 string }
 }
+
+const kindSFTP = "sftp"
 
 // sites lists them by name.
 func sites(ctx context.Context) map[string]site {
@@ -59,9 +67,18 @@ func devcluster(ctx context.Context, arguments ...string) string {
 	return string(answer)
 }
 
-// credentials of one tenant at a site.
+// startSites starts spare sites.
+func startSites(ctx context.Context, names ...string) {
+	GinkgoHelper()
+	for _, name := range names {
+		devcluster(ctx, "site", "start", name)
+	}
+}
+
+// credentials of one tenant at a site: keys of S3, or a key of SSH.
 type credentials struct {
 	Write, Manage s3Keys
+	PrivateKey    string
 }
 
 type s3Keys struct {
@@ -73,14 +90,41 @@ type s3Keys struct {
 // for them.
 func (s site) admits(ctx context.Context, c *customer) {
 	GinkgoHelper()
-	var made credentials
-	Expect(json.Unmarshal([]byte(devcluster(ctx, "site", "tenant", s.Name, c.name)), &made)).To(Succeed())
-	for suffix, keys := range map[string]s3Keys{"": made.Write, "-manage": made.Manage} {
-		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: s.Name + "-" + c.name + suffix}}
-		secret.StringData = map[string]string{"accessKeyID": keys.AccessKeyID, "secretAccessKey": keys.SecretAccessKey}
-		Expect(client.IgnoreAlreadyExists(api.Create(ctx, secret))).To(Succeed())
+	for _, secret := range s.hands(ctx, c) {
 		DeferCleanup(func(ctx SpecContext) { Expect(client.IgnoreNotFound(api.Delete(ctx, secret))).To(Succeed()) })
 	}
+}
+
+// hands puts the credentials that the site has for the customer now where the policy looks for them.
+func (s site) hands(ctx context.Context, c *customer) []*corev1.Secret {
+	GinkgoHelper()
+	var secrets []*corev1.Secret
+	for name, data := range s.keys(ctx, c) {
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: name}, StringData: data}
+		err := api.Create(ctx, secret)
+		if apierrors.IsAlreadyExists(err) {
+			err = api.Update(ctx, secret)
+		}
+		Expect(err).NotTo(HaveOccurred())
+		secrets = append(secrets, secret)
+	}
+	return secrets
+}
+
+// keys are the customer's credentials at a site, by the names of the Secrets that hold them. Credentials that were
+// revoked are made anew.
+func (s site) keys(ctx context.Context, c *customer) map[string]map[string]string {
+	GinkgoHelper()
+	var made credentials
+	Expect(json.Unmarshal([]byte(devcluster(ctx, "site", "tenant", s.Name, c.name)), &made)).To(Succeed())
+	name := s.Name + "-" + c.name
+	if s.Kind == kindSFTP {
+		return map[string]map[string]string{name: {"ssh-privatekey": made.PrivateKey}}
+	}
+	secret := func(k s3Keys) map[string]string {
+		return map[string]string{"accessKeyID": k.AccessKeyID, "secretAccessKey": k.SecretAccessKey}
+	}
+	return map[string]map[string]string{name: secret(made.Write), name + "-manage": secret(made.Manage)}
 }
 
 // stored is the folder of a customer's repository.
@@ -91,6 +135,9 @@ func (s site) stored(c *customer, instanceID string, inside ...string) string {
 // destination is the site as a BackupPolicy names it.
 func (s site) destination() v1alpha1.BackupDestination {
 	GinkgoHelper()
+	if s.Kind == kindSFTP {
+		return s.sftp()
+	}
 	authority, err := os.ReadFile(s.CAFile)
 	Expect(err).NotTo(HaveOccurred())
 	return v1alpha1.BackupDestination{
@@ -103,6 +150,31 @@ func (s site) destination() v1alpha1.BackupDestination {
 			Endpoint: v1alpha1.DestinationHost(s.Host), Port: s.Port,
 			Bucket: s.Bucket, URIStyle: v1alpha1.URIStylePath, CABundle: string(authority),
 		},
+	}
+}
+
+func (s site) sftp() v1alpha1.BackupDestination {
+	GinkgoHelper()
+	sum, err := hex.DecodeString(s.HostKey.SHA256)
+	Expect(err).NotTo(HaveOccurred())
+	return v1alpha1.BackupDestination{
+		Name: v1alpha1.DestinationName(s.Name), Networks: []v1alpha1.CIDR{v1alpha1.CIDR(s.Address + "/32")},
+		Credentials: v1alpha1.DestinationCredentials{SecretName: v1alpha1.SecretNameTemplate(s.Name + "-{tenant}")},
+		SFTP: &v1alpha1.SFTPDestination{
+			Host: v1alpha1.DestinationHost(s.Host), Port: s.Port, User: "sftp-{tenant}", Path: "backups",
+			// As ssh-keygen -lf prints it.
+			HostKeyFingerprint: "SHA256:" + base64.RawStdEncoding.EncodeToString(sum),
+		},
+	}
+}
+
+// keptAt makes a policy back up to certain sites.
+func keptAt(all map[string]site, names ...string) func(*v1alpha1.BackupPolicy) {
+	return func(p *v1alpha1.BackupPolicy) {
+		p.Spec.Destinations = nil
+		for _, name := range names {
+			p.Spec.Destinations = append(p.Spec.Destinations, all[name].destination())
+		}
 	}
 }
 

@@ -39,6 +39,8 @@ const (
 	probeInterval = "30s"
 	// evidenceInterval is how often the operator says how far archives are here; the product's default is 15m.
 	evidenceInterval = "20s"
+	// asideInterval is how long a destination that is set aside waits for the next attempt here; the product's default is 15m.
+	asideInterval = "2m"
 
 	// prompt is for what the operator or the API server does by itself, patient for what also needs pods to
 	// start on a small machine that is busy with other stories.
@@ -125,7 +127,7 @@ func install(ctx context.Context, more ...string) {
 	GinkgoHelper()
 	arguments := []string{"upgrade", "--install", "freehold", filepath.Join(root(), "charts", "freehold"),
 		"--namespace", operatorNamespace, "--create-namespace", "--wait", "--timeout", "5m", "--hide-notes",
-		"--set", "auditInterval=" + auditInterval + ",probe.interval=" + probeInterval + ",backups.evidenceInterval=" + evidenceInterval}
+		"--set", "auditInterval=" + auditInterval + ",probe.interval=" + probeInterval + ",backups.evidenceInterval=" + evidenceInterval + ",backups.asideInterval=" + asideInterval}
 	arguments = append(arguments, chartArguments()...)
 	run(ctx, "helm", append(arguments, more...)...)
 }
