@@ -42,7 +42,7 @@ type resultSeen struct {
 func (r *Reconciler) collect(ctx context.Context, s *scope) error {
 	for _, job := range s.observed.jobs {
 		kind := job.Labels[v1alpha1.LabelBackupJob]
-		if kind != engine.JobBackup && kind != engine.JobVerify || endOf(job).IsZero() || job.Annotations[annotationRecorded] != "" || job.DeletionTimestamp != nil {
+		if !manages(kind) && kind != engine.JobVerify || endOf(job).IsZero() || job.Annotations[annotationRecorded] != "" || job.DeletionTimestamp != nil {
 			continue
 		}
 		result, err := resultOf(ctx, r.api, job)
@@ -98,13 +98,26 @@ func (r *Reconciler) record(ctx context.Context, s *scope, d *destination, job *
 	d.status.DeepCopyInto(&seen.before)
 	d.take(result, seen.ended)
 	observeJob(s.name, d.name, job, result)
-	if job.Labels[v1alpha1.LabelBackupJob] == engine.JobVerify {
+	switch job.Labels[v1alpha1.LabelBackupJob] {
+	case engine.JobVerify:
 		d.proofSeen = seen
 		r.recordProof(s, d, result)
+		return nil
+	case engine.JobExpire:
+		d.backupSeen = seen
+		r.recordExpiry(s, d, result)
 		return nil
 	}
 	d.backupSeen = seen
 	return r.recordBackup(ctx, s, d, job, result)
+}
+
+// recordExpiry tells that a Job which only removes what has expired could not. The next one comes after a pause.
+func (r *Reconciler) recordExpiry(s *scope, d *destination, result engine.Result) {
+	if result.Failure != nil {
+		r.events.Eventf(s.tenant, nil, corev1.EventTypeWarning, v1alpha1.ReasonExpiryFailed, "Expire", "%s",
+			conditions.Shorten(fmt.Sprintf("removing what has expired from %s failed (%s): %s", d.name, result.Failure.Reason, result.Failure.Message), conditions.MaxNote))
+	}
 }
 
 // recordProof remembers a verification that proved nothing: the next one comes after a pause.

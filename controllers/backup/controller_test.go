@@ -228,6 +228,10 @@ func TestASuspendedInstanceIsNotBackedUpAndSaysSo(t *testing.T) {
 	for _, kind := range owned[:2] {
 		s.Expect(s.condition(kind)).To(HavePrefix("True InstanceSuspended"))
 	}
+	s.after(settleTime)
+	for _, site := range []string{"site-a", "site-b"} {
+		s.end(s.theJob(engine.JobExpire, site), s.expired(site))
+	}
 	s.changeTenant(func(t *v1alpha1.Tenant) { t.Spec.Suspended = false })
 	s.ready(1)
 	s.after(settleTime)

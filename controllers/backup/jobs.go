@@ -77,11 +77,14 @@ func (w workshop) labels(t task) map[string]string {
 
 // componentOf is what a Job's pods count as behind the walls.
 func componentOf(kind string) string {
-	if kind == engine.JobBackup {
+	if manages(kind) {
 		return meta.ComponentBackup
 	}
 	return meta.ComponentRestore
 }
+
+// manages reports whether a kind of Job changes a repository, with the credentials that may remove.
+func manages(kind string) bool { return kind == engine.JobBackup || kind == engine.JobExpire }
 
 // job makes a Job that is started at once.
 func (w workshop) job(name string, t task) (*batchv1.Job, error) {
@@ -107,7 +110,7 @@ func (w workshop) jobSpec(t task) (*batchv1ac.JobSpecApplyConfiguration, error) 
 	if err != nil {
 		return nil, err
 	}
-	deadline := map[string]time.Duration{engine.JobBackup: backupDeadline, engine.JobVerify: verifyDeadline}[t.kind]
+	deadline := map[string]time.Duration{engine.JobBackup: backupDeadline, engine.JobExpire: backupDeadline, engine.JobVerify: verifyDeadline}[t.kind]
 	if deadline == 0 {
 		deadline = restoreDeadline
 	}
@@ -190,7 +193,7 @@ func (w workshop) container(t task) (*corev1ac.ContainerApplyConfiguration, erro
 	}
 	like := w.database.Spec.Containers[at]
 	limits, requests := backupLimits, corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("512Mi")}
-	if t.kind != engine.JobBackup {
+	if !manages(t.kind) {
 		limits, requests = like.Resources.Limits, like.Resources.Requests // A PostgreSQL server with the same data.
 	}
 	return corev1ac.Container().WithName(meta.ContainerBackup).WithImage(like.Image).WithImagePullPolicy(like.ImagePullPolicy).

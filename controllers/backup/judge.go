@@ -69,6 +69,8 @@ type facts struct {
 	until time.Time
 	// acknowledged is until when a person has seen what is missing; zero if nobody has.
 	acknowledged time.Time
+	// read is when what the destination holds was last read: by a base backup, or, while none are made, by an expiry.
+	read time.Time
 	// backupSeen and proofSeen are results that came just now; nil if none did.
 	backupSeen, proofSeen *resultSeen
 }
@@ -151,6 +153,9 @@ func (s *scope) factsOf(d *destination) facts {
 	// What is no time, or still to come, acknowledges nothing.
 	if seen, err := time.Parse(time.RFC3339, s.tenant.Annotations[v1alpha1.AnnotationMissingBackupsSeen]); err == nil && !seen.After(s.now.Add(clocksDiffer)) {
 		f.acknowledged = seen
+	}
+	if f.read = timeIn(d.status.LastBackup); s.expiry(d).read.After(f.read) {
+		f.read = s.expiry(d).read
 	}
 	if s.report != nil {
 		f.podNow = s.podNow()

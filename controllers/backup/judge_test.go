@@ -19,7 +19,7 @@ import (
 // good are the facts of a destination with which all is well at noon.
 func good() facts {
 	return facts{
-		name: "site-a", now: noon, archiver: true, podNow: noon,
+		name: "site-a", now: noon, archiver: true, podNow: noon, read: at(-600),
 		policy: v1alpha1.BackupPolicySpec{
 			Limits:       v1alpha1.BackupLimits{LagSeconds: 300, BackupAgeHours: 30},
 			Retention:    v1alpha1.BackupRetention{BackupDays: 180, PointInTimeDays: 30},
@@ -196,15 +196,32 @@ func TestConditionsOfADestination(t *testing.T) {
 			found(f, engine.Catalogue{Backups: 11, NewestFinished: noon, OldestStarted: at(-60)}, engine.Expiry{Held: true})
 		}, retained, "False ExpiryHeld"},
 		"expired ones could not be removed": {func(f *facts) {
-			found(f, engine.Catalogue{Backups: 11, NewestFinished: noon}, engine.Expiry{Failure: &engine.Failure{Reason: engine.FailedRefused, Message: "403"}})
+			found(f, engine.Catalogue{}, engine.Expiry{Failure: &engine.Failure{Reason: engine.FailedRefused, Message: "403"}})
+			f.backupSeen.Catalogue = nil // Nobody lists it after that.
 		}, retained, "False ExpiryFailed|403"},
+		"suspended, and expired ones are held": {func(f *facts) {
+			found(f, engine.Catalogue{Backups: 10, NewestFinished: at(-600), OldestStarted: at(-60)}, engine.Expiry{Held: true})
+			f.suspended = true
+		}, retained, "False ExpiryHeld|none is made while the instance does not run"},
+		"suspended, and backups are gone": {func(f *facts) {
+			found(f, engine.Catalogue{Backups: 7, NewestFinished: at(-600), OldestStarted: at(-60)}, engine.Expiry{Removed: []string{"x"}})
+			f.backupSeen.Job = engine.JobExpire
+		}, retained, "False BackupsMissing|2 backups fewer"},
+		"suspended, and some expired": {func(f *facts) {
+			found(f, engine.Catalogue{Backups: 9, NewestFinished: at(-600), OldestStarted: at(-60)}, engine.Expiry{Removed: []string{"x"}})
+			f.backupSeen.Job = engine.JobExpire
+		}, retained, "True Fresh: the destination holds 9 base backups"},
 		"one is there that should have gone": {func(f *facts) {
 			found(f, engine.Catalogue{Backups: 11, NewestFinished: noon, Oldest: "20250801-013000F", OldestStarted: at(-60 * 24 * 183)}, engine.Expiry{})
 		}, retained, "False ExpiryFailed|20250801-013000F"},
 		"between two backups": {func(f *facts) {
 			f.status.Conditions = said(retained, metav1.ConditionFalse, v1alpha1.ReasonExpiryHeld, at(-60))
 		}, retained, "False ExpiryHeld: as before"},
-		"a catalogue that nobody read for days": {func(f *facts) { f.status.LastBackup = timeOf(at(-60 * 55)) }, retained, "Unknown Stale"},
+		"a catalogue that nobody read for days": {func(f *facts) { f.read = at(-60 * 55) }, retained, "Unknown Stale"},
+		"suspended, and nobody read for days":   {func(f *facts) { f.suspended, f.read = true, at(-60*55) }, retained, "Unknown Stale"},
+		"suspended for long, and read yesterday": {func(f *facts) {
+			f.suspended, f.status.LastBackup = true, timeOf(at(-60*24*100))
+		}, retained, "True Fresh"},
 	} {
 		f := good()
 		if row.change != nil {

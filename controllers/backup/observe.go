@@ -89,7 +89,8 @@ type destination struct {
 	// failures are attempts to back up that failed since the last good one; newest is the last attempt, nil if none is known.
 	failures int
 	newest   *v1alpha1.Backup
-	// backupSeen and proofSeen are the last results that this pass read, of a backup and of a verification; nil if none.
+	// backupSeen and proofSeen are the last results that this pass read, of a backup or an expiry and of a verification; nil
+	// if none.
 	backupSeen, proofSeen *resultSeen
 }
 

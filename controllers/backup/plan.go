@@ -29,6 +29,10 @@ const (
 	// could not get at it: that says nothing, and the destination may be there again soon.
 	proofPause = 6 * time.Hour
 	reachPause = 30 * time.Minute
+	// expiryInterval is how often what has expired is removed while the instance is suspended: each day, as with base
+	// backups. expiryPause lies between an attempt that failed and the next.
+	expiryInterval = 24 * time.Hour
+	expiryPause    = 6 * time.Hour
 )
 
 // standing is how a destination is with its base backups.
@@ -60,6 +64,26 @@ func pause(failures int) time.Duration {
 		wait *= 2
 	}
 	return min(wait, longestPause)
+}
+
+// expiry is how a destination is with what has expired, while no base backups are made.
+type expiry struct {
+	// backup is when the newest base backup ended: then, too, what had expired was removed.
+	backup time.Time
+	// attempt is when the last Job for it ended, failed that it did not succeed, read when one last did; zero if never.
+	attempt, read time.Time
+	failed        bool
+}
+
+// next is when what has expired is removed next.
+func (e expiry) next() time.Time {
+	switch {
+	case e.failed:
+		return e.attempt.Add(expiryPause)
+	case e.read.After(e.backup):
+		return e.read.Add(expiryInterval)
+	}
+	return e.backup.Add(expiryInterval)
 }
 
 // proof is how a destination is with its verifications.

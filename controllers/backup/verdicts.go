@@ -258,8 +258,8 @@ func (f facts) unprovenText(found *resultSeen) string {
 	return text
 }
 
-// retained: the destination holds what it should, and nothing that should be gone. A backup's result tells; between two of
-// them the last word stands.
+// retained: the destination holds what it should, and nothing that should be gone. The result of a backup tells, or, of a
+// suspended instance, that of an expiry; between two of them the last word stands.
 func (f facts) retained() verdict {
 	if v, lost := f.lost(); lost {
 		return v
@@ -271,16 +271,24 @@ func (f facts) retained() verdict {
 	switch said := f.saidOfCatalogue(); {
 	case last.IsZero():
 		return f.awaiting()
+	case f.notExpired() != nil:
+		return no(v1alpha1.ReasonExpiryFailed, "on %s expired backups could not be removed, or what is left could not be listed: %s", moment(f.backupSeen.ended), f.notExpired().Message)
 	case f.backupSeen != nil && f.backupSeen.Catalogue != nil:
 		return f.catalogued(*f.backupSeen.Catalogue)
-	case f.suspended:
-		return yes(v1alpha1.ReasonSuspendedBackups, "the instance does not run; what was stored until %s is kept", moment(last))
-	case f.now.Sub(last) > time.Duration(f.policy.Limits.BackupAgeHours)*time.Hour+catalogueSlack:
-		return unknown(v1alpha1.ReasonStale, "what the destination holds was last read on %s", moment(last))
+	case f.now.Sub(f.read) > time.Duration(f.policy.Limits.BackupAgeHours)*time.Hour+catalogueSlack:
+		return unknown(v1alpha1.ReasonStale, "what the destination holds was last read on %s", moment(f.read))
 	case said != nil:
 		return verdict{said.Status, said.Reason, said.Message}
 	}
 	return yes(v1alpha1.ReasonFresh, "the destination held backups on %s", moment(last))
+}
+
+// notExpired is why what has expired is still there; nil if it is not, or nobody looked just now.
+func (f facts) notExpired() *engine.Failure {
+	if f.backupSeen == nil || f.backupSeen.Expiry == nil {
+		return nil
+	}
+	return f.backupSeen.Expiry.Failure
 }
 
 // saidOfCatalogue is what was said of the destination when its catalogue was last read; nil if that is not known.
@@ -297,8 +305,8 @@ func (f facts) catalogued(c engine.Catalogue) verdict {
 	e := f.backupSeen.Expiry
 	keep := f.policy.Retention.BackupDays
 	switch {
-	case e != nil && e.Failure != nil:
-		return no(v1alpha1.ReasonExpiryFailed, "expired backups could not be removed on %s: %s", moment(f.backupSeen.ended), e.Failure.Message)
+	case e != nil && e.Held && f.suspended:
+		return no(v1alpha1.ReasonExpiryHeld, "backups that have expired are kept, since no newer full one was restored and found good, and none is made while the instance does not run; resume it, or destroy them by hand")
 	case e != nil && e.Held:
 		return no(v1alpha1.ReasonExpiryHeld, "backups that have expired are kept, since no newer full one was restored and found good; see Recoverable")
 	case !c.OldestStarted.IsZero() && (e == nil || !e.HeldForWindow) && f.now.Sub(c.OldestStarted) > days(keep+overdueDays):
@@ -331,6 +339,9 @@ func (f facts) missing(c engine.Catalogue) int {
 	}
 	should, last := int(*had.Backups), timeIn(had.LastBackup)
 	switch {
+	case found.Job == engine.JobExpire && found.ended.Before(last):
+		return 0 // A newer result is known.
+	case found.Job == engine.JobExpire:
 	case found.Backup != nil && c.NewestFinished.After(last):
 		should++
 	case found.Backup != nil || !c.NewestFinished.Equal(last):

@@ -7,7 +7,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
-	"github.com/freehold-dev/freehold/controllers/backup/engine"
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
 )
 
@@ -49,7 +48,7 @@ func (w workshop) mounts(t task) []mounted {
 		folder("tmp", "/tmp", scratchLimit),
 		folder("spool", meta.SpoolDir, scratchLimit),
 	}
-	if t.kind == engine.JobBackup {
+	if manages(t.kind) {
 		return append(all, secret("backup-tls", meta.BackupTLSSecret, meta.BackupTLSDir))
 	}
 	return append(all, w.data(t), inMemory("sockets", meta.SocketDir, socketLimit), inMemory("shared-memory", "/dev/shm", sharedLimit))

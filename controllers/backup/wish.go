@@ -12,10 +12,10 @@ import (
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
 )
 
-// wish is the backup that a destination needs now; nil if none.
+// wish is the backup that a destination needs now, or the expiry of one whose instance is suspended; nil if none.
 func (r *Reconciler) wish(s *scope, d *destination) (*wish, error) {
 	if !s.able(d) {
-		return nil, nil
+		return s.expiryWish(d)
 	}
 	if asked := s.asked(d.name); len(asked) > 0 {
 		b := asked[0]

@@ -56,6 +56,27 @@ func RunBackup(ctx context.Context, c Config, options engine.BackupOptions) (eng
 	return result, r.expire(ctx, options, after, &result)
 }
 
+// RunExpire removes what has expired in one destination, under the same guards as after a base backup, and reads the
+// catalogue. It works on the repository alone: the database need not run.
+func RunExpire(ctx context.Context, c Config, options engine.BackupOptions) (engine.Result, error) {
+	result := engine.Result{Job: engine.JobExpire, Destination: options.Destination}
+	r, err := c.open(options.Destination)
+	if err != nil {
+		return result, err
+	}
+	info, err := r.info(ctx)
+	if err != nil {
+		return result, err // From a catalogue that cannot be read nothing is removed.
+	}
+	if err := r.expire(ctx, options, info, &result); err != nil {
+		return result, err
+	}
+	if failure := result.Expiry.Failure; failure != nil {
+		return result, &failed{*failure}
+	}
+	return result, nil
+}
+
 // begin returns what the destination holds, and makes a repository of one that holds nothing. pgBackRest refuses to make
 // one in a folder with something else in it, and to back up into that of another database. It is not made again each
 // time: while it is, no segment of the log is handed over, and one that is due then waits for a minute.

@@ -74,6 +74,46 @@ func TestBackupsAreMadeAndExpireOnlyWhenANewerOneWasVerified(t *testing.T) {
 	}
 }
 
+// What should be destroyed by a day is, also if the customer's instance is suspended by then: no database runs.
+func TestWhatHasExpiredIsRemovedWithoutADatabase(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "site-a").begin()
+	first := w.backUp("site-a")
+	full := w.options("site-a")
+	full.Type = v1alpha1.BackupFull
+	second := w.must(w.backupPod(), full.Args())
+	w.stop()
+	w.archiver.Signal(os.Interrupt)
+	w.archiver.ExitCode()
+
+	o := w.options("site-a")
+	o.BackupDays, o.PointInTimeDays = 1, 0 // everything has expired.
+	result := w.must(w.backupPod(), o.ExpireArgs())
+	if result.Job != engine.JobExpire || len(result.Expiry.Removed) > 0 || !result.Expiry.Held || result.Catalogue.Backups != 2 {
+		t.Fatalf("nothing was verified, and %+v, %+v", result.Expiry, result.Catalogue)
+	}
+	o.Verified = second.Backup.Label
+	whole := filepath.Join(w.stored, "site-a/acme", instanceID, "g1/backup")
+	if err := os.Rename(whole, whole+"-hidden"); err != nil {
+		t.Fatal(err)
+	}
+	// Whoever hid them makes the operator say BackupsMissing.
+	if result = w.must(w.backupPod(), o.ExpireArgs()); len(result.Expiry.Removed) > 0 || result.Catalogue.Backups != 0 {
+		t.Fatalf("the backups are hidden, and %+v, %+v", result.Expiry, result.Catalogue)
+	}
+	if err := os.Rename(whole+"-hidden", whole); err != nil {
+		t.Fatal(err)
+	}
+	result = w.must(w.backupPod(), o.ExpireArgs())
+	if got := strings.Join(result.Expiry.Removed, ","); got != first.Backup.Label || result.Catalogue.Backups != 1 || result.Catalogue.Oldest != second.Backup.Label {
+		t.Fatalf("removed %s, want the first: %+v, %+v", got, result.Expiry, result.Catalogue)
+	}
+	found := w.must(w.restorePod(""), w.verifyArgs(engine.VerifyOptions{Destination: "site-a"}))
+	if found.Recovery.Backup != second.Backup.Label {
+		t.Errorf("recovered from %s", found.Recovery.Backup)
+	}
+}
+
 func TestAGapInTheLogIsSeenByTheNextBackup(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "site-a").begin()

@@ -25,7 +25,7 @@ func Command() *cobra.Command {
 		command.Leaf("serve", "Serve base backups, beat the heart, report on the archive", func(ctx context.Context, log *slog.Logger) (int, error) {
 			return command.Failure(Serve(ctx, Default(log)))
 		}),
-		run(), verify(), restore(), revert())
+		run(), expire(), verify(), restore(), revert())
 }
 
 func archive() *cobra.Command {
@@ -80,10 +80,28 @@ func run() *cobra.Command {
 	flags.StringSliceVar(&days, "full-days", nil, "days on which the backup is full")
 	flags.StringVar(&kind, "type", "", "Full or Incremental, whatever the day")
 	flags.Var((*instant)(&o.FullSince), "full-since", "make a full backup unless there is one since then")
+	retention(flags, &o)
+	return leaf
+}
+
+func expire() *cobra.Command {
+	var o engine.BackupOptions
+	leaf := job("expire", "Remove what has expired, and make no base backup", func(ctx context.Context, c Config) (engine.Result, error) {
+		if o.Destination == "" || o.BackupDays < 1 || o.PointInTimeDays < 0 {
+			return engine.Result{Job: engine.JobExpire, Destination: o.Destination}, errors.New("a destination and both retentions are needed")
+		}
+		return RunExpire(ctx, c, o)
+	})
+	leaf.Flags().StringVar(&o.Destination, "destination", "", "destination to remove from (required)")
+	retention(leaf.Flags(), &o)
+	return leaf
+}
+
+// retention are the flags of what may be removed.
+func retention(flags *pflag.FlagSet, o *engine.BackupOptions) {
 	flags.Int32Var(&o.BackupDays, "backup-days", 0, "for how many days backups are kept (required)")
 	flags.Int32Var(&o.PointInTimeDays, "point-in-time-days", -1, "for how many days back every minute can be restored (required)")
 	flags.StringVar(&o.Verified, "verified", "", "label of the newest backup of the destination that was found good")
-	return leaf
 }
 
 func verify() *cobra.Command {

@@ -206,4 +206,9 @@ func TestArgumentsAreComplete(t *testing.T) {
 	if got := fmt.Sprint(o.Args()); got != want {
 		t.Errorf("arguments are %s\nwant %s", got, want)
 	}
+	o.Verified = "20260101-013000F"
+	want = "[agent backup expire --destination=site-a --backup-days=180 --point-in-time-days=30 --verified=20260101-013000F]"
+	if got := fmt.Sprint(o.ExpireArgs()); got != want {
+		t.Errorf("arguments are %s\nwant %s", got, want)
+	}
 }

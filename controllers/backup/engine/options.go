@@ -43,6 +43,16 @@ func (o BackupOptions) Args() []string {
 	return optional(args, "--type=", string(o.Type), "--full-since=", instant(o.FullSince), "--verified=", o.Verified)
 }
 
+// ExpireArgs are the arguments of the program that only removes what has expired, `freehold agent backup expire`.
+func (o BackupOptions) ExpireArgs() []string {
+	args := []string{"agent", "backup", "expire",
+		"--destination=" + o.Destination,
+		fmt.Sprintf("--backup-days=%d", o.BackupDays),
+		fmt.Sprintf("--point-in-time-days=%d", o.PointInTimeDays),
+	}
+	return optional(args, "--verified=", o.Verified)
+}
+
 // VerifyOptions are what `freehold agent backup verify` is told.
 type VerifyOptions struct {
 	// Destination that is restored from.

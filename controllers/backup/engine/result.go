@@ -8,6 +8,9 @@ import "time"
 const (
 	// JobBackup makes a base backup in one destination, removes what has expired there and reads the catalogue.
 	JobBackup = "backup"
+	// JobExpire only removes what has expired in one destination and reads the catalogue: of an instance that is
+	// suspended, and makes no base backups.
+	JobExpire = "expire"
 	// JobVerify restores a backup into a throw-away volume and looks at what came back.
 	JobVerify = "verify"
 	// JobRestore restores into a volume of the instance.
@@ -116,7 +119,7 @@ type Expiry struct {
 	Held bool `json:"held,omitempty"`
 	// HeldForWindow says that expired backups were kept, since every minute of the window is restored from them.
 	HeldForWindow bool `json:"heldForWindow,omitempty"`
-	// Failure is set if expired backups could not be removed.
+	// Failure is set if expired backups could not be removed, or if what is left could not be listed.
 	Failure *Failure `json:"failure,omitempty"`
 }
 
