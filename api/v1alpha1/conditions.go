@@ -253,6 +253,11 @@ const (
 	// AnnotationEncryptionAttestedBy on a StorageClass says who attests that its volumes are encrypted at rest, for
 	// example a person and a date. Freehold repeats it in the condition EncryptedAtRest.
 	AnnotationEncryptionAttestedBy = "freehold.dev/encryption-attested-by"
+	// AnnotationDiscardClaim on a PersistentVolumeClaim repeats its name: it was put aside by a Restore that was accepted,
+	// and is going to be removed, after the time in AnnotationDiscardAfter (RFC 3339). To keep it for longer, write a later
+	// time there.
+	AnnotationDiscardClaim = "freehold.dev/discard-claim"
+	AnnotationDiscardAfter = "freehold.dev/discard-after"
 	// AnnotationProveBackupsSince on a Tenant is a time in RFC 3339: backups of destinations that were not put to the
 	// proof since then are, without waiting for their turn.
 	AnnotationProveBackupsSince = "freehold.dev/prove-backups-since"

@@ -85,6 +85,15 @@ type RestoreStatus struct {
 	// +kubebuilder:validation:MaxLength=63
 	PreviousClaim string `json:"previousClaim,omitempty"`
 
+	// keptVolumes are the PersistentVolumes with the data from before. They stay when their claims are removed, a day after
+	// the Restore was accepted, until somebody removes them.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=4
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	KeptVolumes []string `json:"keptVolumes,omitempty"`
+
 	// reachedTime is when the last transaction that the restored data holds was committed.
 	// +optional
 	ReachedTime *metav1.MicroTime `json:"reachedTime,omitempty"`

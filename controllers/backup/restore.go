@@ -192,7 +192,7 @@ func (r *RestoreReconciler) advance(ctx context.Context, s *restoreScope) error 
 	}
 	if s.operation.kind == "" {
 		r.settle(s)
-		return nil
+		return r.discard(ctx, s)
 	}
 	sight, err := r.look(ctx, s)
 	if err != nil {

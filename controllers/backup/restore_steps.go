@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -222,6 +223,13 @@ func (r *RestoreReconciler) settle(s *restoreScope) {
 		s.accept(metav1.ConditionFalse, v1alpha1.ReasonAwaitingDecision, fmt.Sprintf(
 			"volumes %s (restored) and %s (from before) are both kept, and both count toward the quota, since %s; look at the data, then set spec.decision to Accept or Revert",
 			s.restore.Status.Claim, s.restore.Status.PreviousClaim, moment(s.restore.Status.FinishedAt.Time)))
+	}
+}
+
+// comeBack asks for another look after a time.
+func (s *restoreScope) comeBack(after time.Duration) {
+	if s.again == 0 || after < s.again {
+		s.again = after
 	}
 }
 

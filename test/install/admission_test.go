@@ -240,8 +240,12 @@ func secretRequests() []request {
 		{"delete an escrow", "cannot delete resource", func(ctx context.Context, operator client.Client) error {
 			return operator.Delete(ctx, secret(operatorNamespace))
 		}},
-		{"delete a volume of a tenant", "cannot delete resource", func(ctx context.Context, operator client.Client) error {
-			return operator.Delete(ctx, &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "db-0001", Namespace: "tenant-initech"}})
+		// One by one, see TestTheOperatorDeletesOnlyClaimsThatWerePutAside.
+		{"delete all volume claims of a tenant", "cannot deletecollection resource", func(ctx context.Context, operator client.Client) error {
+			return operator.DeleteAllOf(ctx, &corev1.PersistentVolumeClaim{}, client.InNamespace("tenant-initech"))
+		}},
+		{"delete a volume", "cannot delete resource", func(ctx context.Context, operator client.Client) error {
+			return operator.Delete(ctx, &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "pv-initech"}})
 		}},
 		{"delete a Tenant", "cannot delete resource", func(ctx context.Context, operator client.Client) error {
 			return operator.Delete(ctx, tenantOf("acme", "stage: Preprod"))

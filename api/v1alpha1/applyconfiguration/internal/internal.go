@@ -822,6 +822,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: finishedAt
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: keptVolumes
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
     - name: previousClaim
       type:
         scalar: string

@@ -23,6 +23,9 @@ type RestoreStatusApplyConfiguration struct {
 	Claim *string `json:"claim,omitempty"`
 	// previousClaim is the PersistentVolumeClaim that holds the data from before.
 	PreviousClaim *string `json:"previousClaim,omitempty"`
+	// keptVolumes are the PersistentVolumes with the data from before. They stay when their claims are removed, a day after
+	// the Restore was accepted, until somebody removes them.
+	KeptVolumes []string `json:"keptVolumes,omitempty"`
 	// reachedTime is when the last transaction that the restored data holds was committed.
 	ReachedTime *v1.MicroTime `json:"reachedTime,omitempty"`
 	// startedAt is when the restore began, and the database was stopped.
@@ -68,6 +71,16 @@ func (b *RestoreStatusApplyConfiguration) WithClaim(value string) *RestoreStatus
 // If called multiple times, the PreviousClaim field is set to the value of the last call.
 func (b *RestoreStatusApplyConfiguration) WithPreviousClaim(value string) *RestoreStatusApplyConfiguration {
 	b.PreviousClaim = &value
+	return b
+}
+
+// WithKeptVolumes adds the given value to the KeptVolumes field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the KeptVolumes field.
+func (b *RestoreStatusApplyConfiguration) WithKeptVolumes(values ...string) *RestoreStatusApplyConfiguration {
+	for i := range values {
+		b.KeptVolumes = append(b.KeptVolumes, values[i])
+	}
 	return b
 }
 
