@@ -44,7 +44,7 @@ func (c Config) backUpFiles(ctx context.Context, options engine.FilesBackupOptio
 		return result, err
 	}
 	result.Catalogue = engine.CatalogueOf(before.snapshots)
-	after, err := r.backUp(ctx, &result)
+	after, err := r.backUp(ctx, before, &result)
 	if err != nil {
 		return result, err
 	}
@@ -72,10 +72,10 @@ func (r *filesRepository) begin(ctx context.Context) (inventory, error) {
 }
 
 // backUp makes the snapshot, and returns the catalogue with it.
-func (r *filesRepository) backUp(ctx context.Context, result *engine.FilesResult) (inventory, error) {
+func (r *filesRepository) backUp(ctx context.Context, before inventory, result *engine.FilesResult) (inventory, error) {
 	volume := r.config.FilesDir
 	r.config.Log.Info("making a snapshot of the application's data", "destination", r.name)
-	answer, told, err := r.run(ctx, "backup", "--json", "--no-scan", "--one-file-system",
+	answer, told, err := r.run(ctx, "backup", before.parent(), "--json", "--no-scan", "--one-file-system",
 		"--host="+r.instanceID, "--tag="+r.instanceID,
 		"--exclude="+filepath.Join(volume, "lost+found"), "--exclude="+filepath.Join(volume, filesNote), volume)
 	if err != nil && exitCode(err) != engine.ResticIncomplete {
@@ -93,6 +93,15 @@ func (r *filesRepository) backUp(ctx context.Context, result *engine.FilesResult
 	}
 	result.Snapshot = &made
 	return after, r.whole(said)
+}
+
+// parent says by which snapshot files are known that have not changed. Restic would look for it itself, but stops at the
+// first snapshot that cannot be read.
+func (i inventory) parent() string {
+	if len(i.snapshots) == 0 {
+		return "--force"
+	}
+	return "--parent=" + i.snapshots[len(i.snapshots)-1].ID
 }
 
 // mostUnread is how many files that could not be read a message names.

@@ -42,7 +42,7 @@ func sftp() *cobra.Command {
 }
 
 // ConnectSFTP lets what reads and writes the streams speak SFTP with the server, until the input or ctx ends.
-func ConnectSFTP(ctx context.Context, server engine.SFTPServer, in io.Reader, out io.WriteCloser) error {
+func ConnectSFTP(ctx context.Context, server engine.SFTPServer, in io.Reader, out io.Writer) error {
 	raw, err := os.ReadFile(server.KeyFile)
 	if err != nil {
 		return fmt.Errorf("read the private key for the SFTP server: %w", err)
@@ -62,23 +62,19 @@ func ConnectSFTP(ctx context.Context, server engine.SFTPServer, in io.Reader, ou
 	}
 	stop := context.AfterFunc(ctx, func() { _ = client.Close() }) // Ends the session.
 	defer stop()
-	session.Stdout, session.Stderr = out, os.Stderr
-	input, err := session.StdinPipe()
-	if err != nil {
-		return fmt.Errorf("open a session with the SFTP server: %w", err)
-	}
-	if err := session.RequestSubsystem("sftp"); err != nil {
+	input, errIn := session.StdinPipe()
+	output, errOut := session.StdoutPipe()
+	if err := errors.Join(errIn, errOut, session.RequestSubsystem("sftp")); err != nil {
 		return fmt.Errorf("the SSH server does not offer SFTP: %w", err)
 	}
 	go func() {
-		_, _ = io.Copy(input, in) // Either end of it has gone; the session tells.
+		_, _ = io.Copy(input, in) // Either end of it has gone: the other direction tells.
 		_ = input.Close()
 	}()
-	var missing *ssh.ExitMissingError
-	if err := session.Wait(); err != nil && !errors.As(err, &missing) {
-		return fmt.Errorf("the SFTP server ended the session: %w", err)
+	if _, err := io.Copy(out, output); err != nil {
+		return fmt.Errorf("the connection with the SFTP server broke: %w", err)
 	}
-	return nil
+	return ctx.Err()
 }
 
 // hostKeyKinds are tried one after the other: a server has a key of each kind, and shows the one that it is asked for.

@@ -117,6 +117,7 @@ func essenceOfRestic(output string) string {
 	if text == "" {
 		text = last
 	}
+	text, _, _ = strings.Cut(text, "\ngithub.com/") // Where in restic's code it was.
 	text = strings.TrimSpace(spaces.ReplaceAllString(text, " "))
 	return conditions.Shorten(string(printable([]byte(text))), mostWords/2)
 }

@@ -158,6 +158,7 @@ func TestFailuresOfResticAreToldApart(t *testing.T) {
 		"a missing object":     {1, "Load(<data/66310b2923>, 43, 0) failed: The specified key does not exist.\n", FailedDamaged, "does not exist"},
 		"a damaged index":      {1, `{"message_type":"exit_error","code":1,"message":"LoadRaw(\u003cindex/c26d6e567a\u003e): invalid data returned"}`, FailedDamaged, "LoadRaw(<index/c26d6e567a>)"},
 		"a damaged snapshot":   {0, "Ignoring \"918a\": failed to load snapshot 918ac15c: LoadRaw(<snapshot/918ac15c95>): invalid data returned\n", FailedDamaged, "918ac15c"},
+		"in restic's code":     {1, `{"message_type":"exit_error","code":1,"message":"Error loading snapshot d8: invalid data returned\ngithub.com/restic/restic/internal/restic.x\n\tgithub.com/y.go:1"}`, FailedDamaged, "(Error loading snapshot d8: invalid data returned)"},
 		"nobody answers":       {0, resticFile(t, "refused.log"), FailedUnreachable, "(Stat: Head \"https://127.0.0.1:1/bucket/x/config\": dial tcp 127.0.0.1:1: connect: connection refused)"},
 		"no such host":         {1, `Fatal: unable to open repository at s3:https://nowhere.example.com/b: Stat: Head "https://nowhere.example.com/b/config": dial tcp: lookup nowhere.example.com: no such host`, FailedUnreachable, "no such host"},
 		"an unknown authority": {1, `Stat(<config/>) returned error, retrying after 1s: Stat: Head "https://s3/b": tls: failed to verify certificate: x509: certificate signed by unknown authority`, FailedCertificate, "caBundle"},
