@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
+	"k8s.io/utils/clock"
 
 	"github.com/freehold-dev/freehold/controllers/backup/engine"
 	"github.com/freehold-dev/freehold/controllers/internal/command"
@@ -126,8 +127,8 @@ func handshake(ctx context.Context, address string, config *ssh.ClientConfig) (*
 	if err != nil {
 		return nil, fmt.Errorf("connect to the SFTP server: %w", err)
 	}
-	err = conn.SetDeadline(time.Now().Add(sftpTimeout))
-	if err != nil {
+	// The network's deadlines are of the real clock.
+	if err := conn.SetDeadline(clock.RealClock{}.Now().Add(sftpTimeout)); err != nil {
 		return nil, errors.Join(fmt.Errorf("connect to the SFTP server: %w", err), conn.Close())
 	}
 	through, channels, requests, err := ssh.NewClientConn(conn, address, config)

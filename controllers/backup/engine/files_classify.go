@@ -87,39 +87,51 @@ var triedAgain = regexp.MustCompile(`returned error, retrying after [^:]+: (.*)`
 
 // essenceOfRestic is what restic said, in one line: why it gave up, and of several troubles the first.
 func essenceOfRestic(output string) string {
-	var last, fatal, trouble, again string
-	for line := range strings.Lines(output) {
-		if line = strings.TrimSpace(line); line == "" {
-			continue
-		}
-		var m resticMessage
-		if json.Unmarshal([]byte(line), &m) != nil {
-			last = line
-			if found := triedAgain.FindStringSubmatch(line); found != nil {
-				again = found[1]
-			}
-			if strings.HasPrefix(line, "Fatal: ") {
-				fatal = line
-			}
-			continue
-		}
-		switch {
-		case m.Type == "exit_error":
-			fatal = m.Message
-		case m.Type == "error" && trouble == "":
-			trouble = m.trouble()
-		}
-	}
-	text := strings.TrimSpace(trouble + " " + strings.TrimPrefix(fatal, "Fatal: "))
-	if again != "" && (text == "" || strings.Contains(text, "context canceled")) {
-		text = again
+	words := pickResticWords(output)
+	text := strings.TrimSpace(words.trouble + " " + strings.TrimPrefix(words.fatal, "Fatal: "))
+	if words.again != "" && (text == "" || strings.Contains(text, "context canceled")) {
+		text = words.again
 	}
 	if text == "" {
-		text = last
+		text = words.last
 	}
 	text, _, _ = strings.Cut(text, "\ngithub.com/") // Where in restic's code it was.
 	text = strings.TrimSpace(spaces.ReplaceAllString(text, " "))
 	return conditions.Shorten(string(printable([]byte(text))), mostWords/2)
+}
+
+// resticWords are the telling lines of restic's log.
+type resticWords struct {
+	// fatal is why it gave up, trouble the first thing that went wrong with a file, again why a request was repeated last,
+	// last the last line.
+	fatal, trouble, again, last string
+}
+
+func pickResticWords(output string) (picked resticWords) {
+	for line := range strings.Lines(output) {
+		var m resticMessage
+		switch line = strings.TrimSpace(line); {
+		case line == "":
+		case json.Unmarshal([]byte(line), &m) != nil:
+			picked.plain(line)
+		case m.Type == "exit_error":
+			picked.fatal = m.Message
+		case m.Type == "error" && picked.trouble == "":
+			picked.trouble = m.trouble()
+		}
+	}
+	return picked
+}
+
+// plain takes a line that is no JSON.
+func (w *resticWords) plain(line string) {
+	w.last = line
+	if found := triedAgain.FindStringSubmatch(line); found != nil {
+		w.again = found[1]
+	}
+	if strings.HasPrefix(line, "Fatal: ") {
+		w.fatal = line
+	}
 }
 
 // trouble is what went wrong with one file.
