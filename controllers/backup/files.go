@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -318,19 +319,20 @@ func (f facts) filesBackedUp(database verdict) verdict {
 	if f.failure != "" && f.attempt.After(last) {
 		failed = fmt.Sprintf("; the attempt of %s failed: %s", moment(f.attempt), f.failure)
 	}
+	database.message = strings.TrimSuffix(database.message, failed) // Once is enough.
 	switch {
 	case !last.IsZero() && (f.suspended || f.now.Sub(last) <= limit):
-		database.message += "; the newest snapshot of the application's data is of " + moment(last)
+		database.message += "; the newest snapshot of the application's data is of " + moment(last) + failed
 		return database
 	case last.IsZero() && f.suspended:
 		return no(v1alpha1.ReasonSuspendedBackups, "there is no snapshot of the application's data, and none can be made while the instance does not run; %s", database.message)
 	case last.IsZero() && failed == "":
 		return no(v1alpha1.ReasonAwaitingFirst, "the first snapshot of the application's data has not been made yet; %s", database.message)
 	case last.IsZero():
-		return no(v1alpha1.ReasonBackupFailed, "there is no snapshot of the application's data; it is tried again; %s", database.message)
+		return no(v1alpha1.ReasonBackupFailed, "there is no snapshot of the application's data%s; it is tried again; %s", failed, database.message)
 	}
 	return no(cmp.Or(map[bool]string{true: v1alpha1.ReasonBackupFailed}[failed != ""], v1alpha1.ReasonBackupOverdue),
-		"the newest snapshot of the application's data is of %s, older than %s; %s", moment(last), hours(limit), database.message)
+		"the newest snapshot of the application's data is of %s, older than %s%s; %s", moment(last), hours(limit), failed, database.message)
 }
 
 // filesRecoverable adds to a good proof of the database what is to be said of the application's data.
