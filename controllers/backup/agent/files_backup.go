@@ -56,8 +56,7 @@ func (c Config) backUpFiles(ctx context.Context, options engine.FilesBackupOptio
 func (r *filesRepository) begin(ctx context.Context) (inventory, error) {
 	err := r.reach(ctx)
 	if exitCode(err) == engine.ResticNoRepository {
-		r.config.Log.Info("making a repository for the application's data", "destination", r.name)
-		_, err = r.ask(ctx, "init")
+		err = r.make(ctx)
 	}
 	if err != nil {
 		return inventory{}, err
@@ -69,6 +68,31 @@ func (r *filesRepository) begin(ctx context.Context) (inventory, error) {
 		return inventory{}, err
 	}
 	return r.list(ctx)
+}
+
+// make makes the repository. What a Job left that was killed in the middle of it is removed first: restic, which stores a
+// key before all else, would refuse to go on for ever. It cannot remove it itself; pgBackRest, whose repository is around it,
+// can.
+func (r *filesRepository) make(ctx context.Context) error {
+	r.config.Log.Info("making a repository for the application's data", "destination", r.name)
+	_, err := r.ask(ctx, "init")
+	if err == nil || !engine.HoldsKeysOnly(err.Error()) {
+		return err
+	}
+	around, openErr := r.config.open(r.name)
+	if openErr != nil {
+		return errors.Join(err, openErr)
+	}
+	stored, listErr := around.ask(ctx, nil, append(around.arguments("repo-ls", "--recurse", "--output=json"), engine.FilesFolder)...)
+	if half, parseErr := engine.HalfMade(stored); listErr != nil || parseErr != nil || !half {
+		return errors.Join(err, listErr, parseErr)
+	}
+	r.config.Log.Info("removing a repository for the application's data that was never made completely", "destination", r.name)
+	if err := around.do(ctx, append(around.arguments("repo-rm", "--recurse"), engine.FilesFolder)...); err != nil {
+		return err
+	}
+	_, err = r.ask(ctx, "init")
+	return err
 }
 
 // backUp makes the snapshot, and returns the catalogue with it.

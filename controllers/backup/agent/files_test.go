@@ -56,11 +56,12 @@ func (w *filesWorld) newVolume() string {
 // configure writes the Secret, with a folder in place of the bucket: the one kind of repository that needs no server.
 func (w *filesWorld) configure(passphrase string) {
 	w.t.Helper()
-	files, err := engine.ApplicationFiles([]engine.Repository{{
-		Destination: v1alpha1.BackupDestination{Name: "site-a", Region: "x", S3: &v1alpha1.S3Destination{Endpoint: "nowhere.example.com", Bucket: "none"}},
-		Number:      1, Generation: 1, Passphrase: passphrase, Tenant: "acme", InstanceID: instanceID,
+	files, err := engine.Files(engine.PodJob, []engine.Repository{{
+		Destination: v1alpha1.BackupDestination{Name: "site-a", Region: "x", S3: &v1alpha1.S3Destination{
+			Endpoint: "nowhere.example.com", Bucket: "none", Prefix: v1alpha1.DestinationPrefix(repositories[1:])}},
+		Number: 1, Generation: 1, Passphrase: passphrase, Tenant: "acme", InstanceID: instanceID,
 		Credentials: map[string][]byte{engine.CredentialAccessKeyID: []byte("x"), engine.CredentialSecretAccessKey: []byte("x")},
-	}})
+	}}, engine.Database{Host: databaseHost})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -68,18 +69,17 @@ func (w *filesWorld) configure(passphrase string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	how.Repository, how.Options = repositories+"/files", nil
-	texts := map[string]string{}
-	for name, content := range files {
-		texts[name] = string(content)
-	}
+	how.Repository, how.Options = repositories+"/"+w.inside(), nil
 	encoded, err := json.Marshal(how)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	texts["site-a"+meta.ResticSuffix] = string(encoded)
-	agenttest.Publish(w.t, w.secret, meta.UIDPostgres, texts)
+	files["site-a"+meta.ResticSuffix] = encoded
+	agenttest.Publish(w.t, w.secret, meta.UIDPostgres, posix(files))
 }
+
+// inside is where the repository lies in the destination.
+func (w *filesWorld) inside() string { return "acme/" + instanceID + "/g1/files" }
 
 // write makes files of the application's user; a nil content removes one.
 func (w *filesWorld) write(volume string, files map[string]*string) {
@@ -296,7 +296,7 @@ func TestFilesThatCannotBeReadAreNamed(t *testing.T) {
 func (w *filesWorld) stores(kind string) []string {
 	w.t.Helper()
 	var found []string
-	err := filepath.WalkDir(filepath.Join(w.stored, "files", kind), func(path string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(filepath.Join(w.stored, w.inside(), kind), func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() {
 			found = append(found, path)
 		}
@@ -387,6 +387,30 @@ func TestABackupOfApplicationDataThatIsKilledIsRepeated(t *testing.T) {
 	result := w.backUp()
 	if result.Catalogue.Snapshots != 2 || result.Snapshot.Files != 2 || len(w.stores("locks")) > 0 {
 		t.Errorf("left %+v, and the locks %v", result.Catalogue, w.stores("locks"))
+	}
+	w.must(w.pod(w.newVolume(), true), verifyArgs())
+}
+
+func TestARepositoryOfApplicationDataIsMadeAnewWhoseMakerWasKilled(t *testing.T) {
+	w := newFilesWorld(t)
+	w.write(w.volume, map[string]*string{"a": text("one")})
+	w.backUp()
+	home := filepath.Join(w.stored, w.inside())
+	loses := func(parts ...string) {
+		for _, part := range parts {
+			if err := os.RemoveAll(filepath.Join(home, part)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	loses("config")
+	w.fails(w.pod(w.volume, false), engine.FailedEngine, "already contains keys", filesOptions().Args())
+	if len(w.stores("snapshots")) != 1 || len(w.stores("data")) == 0 {
+		t.Fatal("what only lost its configuration was removed")
+	}
+	loses("data", "index", "snapshots", "locks")
+	if result := w.backUp(); result.Catalogue.Snapshots != 1 {
+		t.Errorf("left %+v", result.Catalogue)
 	}
 	w.must(w.pod(w.newVolume(), true), verifyArgs())
 }

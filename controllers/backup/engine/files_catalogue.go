@@ -191,6 +191,33 @@ func SnapshotsAfterRemoval(removal FilesRemoval, before, after []Snapshot) (miss
 	return missing, remaining
 }
 
+// HoldsKeysOnly reports whether `restic init` refused since there is a key already, though no repository.
+func HoldsKeysOnly(told string) bool {
+	return strings.Contains(told, "repository already contains keys")
+}
+
+// HalfMade reads what `pgbackrest repo-ls --recurse --output=json` lists of restic's folder: whether it is a repository that
+// was never made completely. It holds a key and nothing else, so nothing can be restored from it.
+func HalfMade(listed []byte) (bool, error) {
+	var entries map[string]struct {
+		Type string `json:"type"`
+	}
+	if err := json.Unmarshal(listed, &entries); err != nil {
+		return false, fmt.Errorf("understanding the list of the folder with the application's data: %w", err)
+	}
+	keys := 0
+	for name, entry := range entries {
+		switch {
+		case entry.Type == "path":
+		case strings.HasPrefix(name, "keys/"):
+			keys++
+		default:
+			return false, nil
+		}
+	}
+	return keys > 0, nil
+}
+
 // Said is what restic told while it worked, in JSON.
 type Said struct {
 	// SnapshotID of the snapshot that was made.

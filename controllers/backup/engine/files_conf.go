@@ -14,8 +14,8 @@ import (
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
 )
 
-// filesFolder is the folder of the application's data in a tenant's repository, beside pgBackRest's own.
-const filesFolder = "files"
+// FilesFolder is the folder of the application's data in a tenant's repository, beside pgBackRest's own.
+const FilesFolder = "files"
 
 // Restic is how restic reaches one destination: the content of a file <destination> + meta.ResticSuffix. It holds keys.
 type Restic struct {
@@ -77,7 +77,7 @@ func (c *configuration) restic(r Repository) error {
 // restic is how restic reaches the repository. Its credentials have been checked.
 func (r Repository) restic() (Restic, error) {
 	made := Restic{Passphrase: r.Passphrase}
-	name, folder := string(r.Destination.Name), r.Path()+"/"+filesFolder
+	name, folder := string(r.Destination.Name), r.Path()+"/"+FilesFolder
 	value := func(key string) string { return strings.TrimSpace(string(r.Credentials[key])) }
 	switch d := r.Destination; {
 	case d.S3 != nil:

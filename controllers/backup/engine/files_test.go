@@ -336,3 +336,21 @@ func TestAResultOfApplicationDataReadsBack(t *testing.T) {
 		t.Errorf("%s became %+v, %v", raw, got, err)
 	}
 }
+
+func TestAHalfMadeRepositoryHoldsAKeyAndNothingElse(t *testing.T) {
+	for listed, want := range map[string]bool{
+		`{".":{"type":"path"},"keys":{"type":"path"},"keys/ab12":{"type":"file","size":450}}`: true,
+		`{".":{"type":"path"},"keys/ab12":{"type":"file"},"snapshots/12":{"type":"file"}}`:    false,
+		`{".":{"type":"path"},"keys/ab12":{"type":"file"},"config":{"type":"file"}}`:          false,
+		`{".":{"type":"path"},"keys/ab12":{"type":"file"},"else":{"type":"link"}}`:            false,
+		`{".":{"type":"path"}}`: false,
+		`{}`:                    false,
+	} {
+		if got, err := HalfMade([]byte(listed)); got != want || err != nil {
+			t.Errorf("%s: %v, %v", listed, got, err)
+		}
+	}
+	if _, err := HalfMade([]byte("ERROR")); err == nil {
+		t.Error("what is no list was read")
+	}
+}
