@@ -34,6 +34,32 @@ type BackupSpec struct {
 	Type BackupType `json:"type,omitempty"`
 }
 
+// FilesSnapshot is a snapshot of the application's data in a repository.
+type FilesSnapshot struct {
+	// id of the snapshot, as restic has it.
+	// +required
+	// +kubebuilder:validation:MinLength=8
+	// +kubebuilder:validation:MaxLength=64
+	ID string `json:"id,omitempty"`
+
+	// takenAt is when it was begun.
+	// +optional
+	TakenAt *metav1.Time `json:"takenAt,omitempty"`
+
+	// files is how many files it holds.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Files *int64 `json:"files,omitempty"`
+
+	// size is how many bytes they have.
+	// +optional
+	Size *resource.Quantity `json:"size,omitempty"`
+
+	// repositorySize is how many bytes the snapshot added to the repository.
+	// +optional
+	RepositorySize *resource.Quantity `json:"repositorySize,omitempty"`
+}
+
 // BackupStatus is what came of a base backup.
 type BackupStatus struct {
 	// type that the backup really has.
@@ -74,7 +100,12 @@ type BackupStatus struct {
 	// +optional
 	DatabaseSize *resource.Quantity `json:"databaseSize,omitempty"`
 
-	// conditions of the backup: Complete.
+	// snapshot of the application's data that was made with it; absent if there is none.
+	// +optional
+	Snapshot *FilesSnapshot `json:"snapshot,omitempty"`
+
+	// conditions of the backup: Complete, which is True if the database and, where it is backed up, the application's data
+	// are in the destination.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -122,6 +153,46 @@ type BackupList struct {
 	metav1.ListMeta `json:"metadata,omitzero"`
 	// items of the list.
 	Items []Backup `json:"items"`
+}
+
+// FilesStatus is what is known of the snapshots of a tenant's application data in one destination.
+type FilesStatus struct {
+	// lastSnapshot is when the newest snapshot was begun.
+	// +optional
+	LastSnapshot *metav1.Time `json:"lastSnapshot,omitempty"`
+
+	// firstSnapshot is when the oldest snapshot was begun that the destination still holds.
+	// +optional
+	FirstSnapshot *metav1.Time `json:"firstSnapshot,omitempty"`
+
+	// snapshots is how many the destination holds.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Snapshots *int32 `json:"snapshots,omitempty"`
+
+	// files is how many files the newest snapshot holds.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Files *int64 `json:"files,omitempty"`
+
+	// size is how many bytes the files of the newest snapshot have.
+	// +optional
+	Size *resource.Quantity `json:"size,omitempty"`
+
+	// lastVerified is when a snapshot of the destination was last restored and found good.
+	// +optional
+	LastVerified *metav1.Time `json:"lastVerified,omitempty"`
+
+	// verifiedSnapshot is the snapshot that was restored then. Nothing is removed that is not older than it.
+	// +optional
+	// +kubebuilder:validation:MinLength=8
+	// +kubebuilder:validation:MaxLength=64
+	VerifiedSnapshot string `json:"verifiedSnapshot,omitempty"`
+
+	// recoverySeconds is how many seconds that restore took.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	RecoverySeconds *int32 `json:"recoverySeconds,omitempty"`
 }
 
 // DestinationStatus is what is known of a tenant's backups in one destination.
@@ -175,6 +246,10 @@ type DestinationStatus struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	RecoverySeconds *int32 `json:"recoverySeconds,omitempty"`
+
+	// files is what is known of the application's data there; absent where none is backed up.
+	// +optional
+	Files *FilesStatus `json:"files,omitempty"`
 
 	// conditions of the destination: BackedUp, PointInTimeRecoverable, Recoverable and Retained.
 	// +optional

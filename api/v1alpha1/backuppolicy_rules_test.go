@@ -402,6 +402,18 @@ func TestPolicyLimits(t *testing.T) {
 	})
 }
 
+func TestPolicyApplicationData(t *testing.T) {
+	created(t, policy, []row{
+		{"is backed up", "spec.applicationData", "Include", ""},
+		{"is left out", "spec.applicationData", "Skip", ""},
+		{"is something else", "spec.applicationData", "Sometimes", `supported values: "Include", "Skip"`},
+	})
+	updated(t, policy, []change{
+		{"is left out from now on", "spec.applicationData", "Include", "Skip", ""},
+		{"is backed up from now on", "spec.applicationData", "Skip", "Include", ""},
+	})
+}
+
 func TestPolicyKeyEscrow(t *testing.T) {
 	const (
 		good = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
@@ -430,6 +442,7 @@ func TestPolicyDefaults(t *testing.T) {
 		"verification.maximumAgeDays": 30,
 		"limits.lagSeconds":           300,
 		"limits.backupAgeHours":       30,
+		"applicationData":             "Include",
 	})
 	first := spec["destinations"].([]any)[0].(map[string]any)
 	expect(t, first, map[string]any{"s3.port": 443, "s3.uriStyle": "VirtualHost"})

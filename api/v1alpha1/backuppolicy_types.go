@@ -391,6 +391,19 @@ type KeyEscrow struct {
 	Recipients []AgeRecipient `json:"recipients,omitempty"`
 }
 
+// ApplicationDataBackup says whether what an application keeps on its volume is backed up with its database.
+//
+// +kubebuilder:validation:Enum=Include;Skip
+type ApplicationDataBackup string
+
+// Whether the application's data is backed up.
+const (
+	// ApplicationDataInclude backs it up, proves it, restores it and removes what has expired, as with the database.
+	ApplicationDataInclude ApplicationDataBackup = "Include"
+	// ApplicationDataSkip leaves it out: who loses the volume has lost what lies on it.
+	ApplicationDataSkip ApplicationDataBackup = "Skip"
+)
+
 // BackupPolicySpec says where, when and for how long tenants are backed up, and how that is proven.
 //
 // +kubebuilder:validation:XValidation:rule="self.retention.backupDays >= self.retention.pointInTimeDays + 9 - size(self.schedule.fullDays)",message="retention.backupDays must be at least pointInTimeDays + 9 - the number of schedule.fullDays: the full backup before a point in time is up to a week older, and removing it may take one day more"
@@ -423,6 +436,13 @@ type BackupPolicySpec struct {
 	// +optional
 	// +kubebuilder:default={lagSeconds: 300, backupAgeHours: 30}
 	Limits BackupLimits `json:"limits,omitzero"`
+
+	// applicationData says whether the volume that an application keeps its data on (app.dataVolume of the class) is
+	// backed up (Include) or not (Skip). A snapshot of it is made with each base backup, while the application runs: what
+	// is written meanwhile may be in it or not. Instances without such a volume have none. Default: Include.
+	// +optional
+	// +kubebuilder:default=Include
+	ApplicationData ApplicationDataBackup `json:"applicationData,omitempty"`
 
 	// keyEscrow says who can read the keys of backups when the cluster is lost.
 	// +optional

@@ -127,3 +127,20 @@ func TestRestoreDefaults(t *testing.T) {
 		t.Errorf("the default of the target is %v, documented is the latest", target)
 	}
 }
+
+func TestRestoreOfApplicationData(t *testing.T) {
+	created(t, restore, []row{
+		{"comes back", "spec.applicationData", "Restore", ""},
+		{"is left", "spec.applicationData", "Leave", ""},
+		{"is something else", "spec.applicationData", "Merge", `supported values: "Restore", "Leave"`},
+	})
+	const fixed = "what a Restore does with the application's data cannot be changed; make another Restore"
+	updated(t, restore, []change{
+		{"is left at last", "spec.applicationData", "Restore", "Leave", fixed},
+		{"comes back at last", "spec.applicationData", "Leave", "Restore", fixed},
+		{"the same", "spec.applicationData", "Leave", "Leave", ""},
+	})
+	if data := stored(t, restore)["applicationData"]; data != "Restore" {
+		t.Errorf("the default is %v, documented is Restore", data)
+	}
+}

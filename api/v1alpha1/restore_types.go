@@ -47,15 +47,37 @@ const (
 	RestoreRevert RestoreDecision = "Revert"
 )
 
+// ApplicationDataRestore says what a restore does with the application's data.
+//
+// +kubebuilder:validation:Enum=Restore;Leave
+type ApplicationDataRestore string
+
+// What a restore does with the application's data.
+const (
+	// ApplicationDataRestored brings back what a snapshot at or before the target holds.
+	ApplicationDataRestored ApplicationDataRestore = "Restore"
+	// ApplicationDataLeave leaves the application's volume as it is.
+	ApplicationDataLeave ApplicationDataRestore = "Leave"
+)
+
 // RestoreSpec is a restore in place.
 //
 // +kubebuilder:validation:XValidation:rule="self.target == oldSelf.target",message="the target of a Restore cannot be changed; make another Restore"
+// +kubebuilder:validation:XValidation:rule="self.applicationData == oldSelf.applicationData",message="what a Restore does with the application's data cannot be changed; make another Restore"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.decision) || (has(self.decision) && self.decision == oldSelf.decision)",message="a decision stands; to change the data again, make another Restore"
 type RestoreSpec struct {
 	// target says which state of the data shall come back. Default: the latest.
 	// +optional
 	// +kubebuilder:default={}
 	Target RestoreTarget `json:"target,omitzero"`
+
+	// applicationData says whether the data that the application keeps on its own volume comes back too (Restore), from the
+	// last snapshot at or before the target, or stays as it is (Leave). Snapshots are made with base backups, so such data
+	// may be up to a day older than the database's; without a snapshot the Restore is refused. Where nothing of the
+	// application is backed up, its volume is left as it is. Default: Restore.
+	// +optional
+	// +kubebuilder:default=Restore
+	ApplicationData ApplicationDataRestore `json:"applicationData,omitempty"`
 
 	// decision says whether the restored data shall stay (Accept) or the volume from before shall come back (Revert).
 	// Until it is taken both volumes are kept, and the Restore's condition Accepted is False. Default: none.
@@ -93,6 +115,28 @@ type RestoreStatus struct {
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=253
 	KeptVolumes []string `json:"keptVolumes,omitempty"`
+
+	// snapshot of the application's data that was restored; empty if none was.
+	// +optional
+	// +kubebuilder:validation:MinLength=8
+	// +kubebuilder:validation:MaxLength=64
+	Snapshot string `json:"snapshot,omitempty"`
+
+	// snapshotTime is when that snapshot was made: the application's data is as it was then.
+	// +optional
+	SnapshotTime *metav1.Time `json:"snapshotTime,omitempty"`
+
+	// appClaim is the PersistentVolumeClaim that holds the application's restored data; empty if none was restored.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	AppClaim string `json:"appClaim,omitempty"`
+
+	// previousAppClaim is the PersistentVolumeClaim that holds the application's data from before.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	PreviousAppClaim string `json:"previousAppClaim,omitempty"`
 
 	// reachedTime is when the last transaction that the restored data holds was committed.
 	// +optional
@@ -140,7 +184,7 @@ type Restore struct {
 
 	// spec says which state shall come back.
 	// +optional
-	// +kubebuilder:default={target: {}}
+	// +kubebuilder:default={target: {}, applicationData: Restore}
 	Spec RestoreSpec `json:"spec,omitzero"`
 
 	// status is what came of it.

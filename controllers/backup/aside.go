@@ -9,7 +9,6 @@ import (
 	"maps"
 	"time"
 
-	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
@@ -183,7 +182,7 @@ func (s *scope) wholeSince(d *destination) time.Time {
 	for _, b := range s.observed.backups {
 		ended := timeIn(b.Status.FinishedAt)
 		if string(b.Spec.Destination) == d.name && b.Status.Type == v1alpha1.BackupFull && timeIn(b.Status.StartedAt).After(d.aside.Back) &&
-			apimeta.IsStatusConditionTrue(b.Status.Conditions, v1alpha1.ConditionComplete) && (first.IsZero() || ended.Before(first)) {
+			b.Status.Label != "" && (first.IsZero() || ended.Before(first)) {
 			first = ended
 		}
 	}

@@ -29,7 +29,7 @@ import (
 const history = 10
 
 // recordBackup notes what came of a Job in the Backup that asked for it, or in one of the Job's name.
-func (r *Reconciler) recordBackup(ctx context.Context, s *scope, d *destination, job *batchv1.Job, result engine.Result) error {
+func (r *Reconciler) recordBackup(ctx context.Context, s *scope, d *destination, job *batchv1.Job, result engine.Result, snapshot *v1alpha1.FilesSnapshot) error {
 	name := job.Annotations[annotationBackup]
 	object, err := r.backupObject(ctx, s, d, job, result)
 	if apierrors.IsNotFound(err) && name != "" {
@@ -38,7 +38,7 @@ func (r *Reconciler) recordBackup(ctx context.Context, s *scope, d *destination,
 	if err != nil {
 		return fmt.Errorf("recording the backup of Job %s/%s: %w", job.Namespace, job.Name, err)
 	}
-	status := backupStatus(object, result, endOf(job))
+	status := backupStatus(object, result, snapshot, endOf(job))
 	news := !equality.Semantic.DeepEqual(object.Status, status)
 	if err := r.writeBackup(ctx, object, status); err != nil {
 		return err
@@ -74,8 +74,9 @@ func (r *Reconciler) backupObject(ctx context.Context, s *scope, d *destination,
 }
 
 // backupStatus is what a result says of a Backup.
-func backupStatus(object *v1alpha1.Backup, result engine.Result, ended time.Time) v1alpha1.BackupStatus {
+func backupStatus(object *v1alpha1.Backup, result engine.Result, snapshot *v1alpha1.FilesSnapshot, ended time.Time) v1alpha1.BackupStatus {
 	status := *object.Status.DeepCopy()
+	status.Snapshot = snapshot
 	if b := result.Backup; b != nil {
 		status.Type = v1alpha1.BackupIncremental
 		if b.Full {

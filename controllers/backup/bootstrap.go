@@ -92,7 +92,7 @@ func (r *BootstrapReconciler) Reconcile(ctx context.Context, request reconcile.R
 		return reconcile.Result{}, err
 	}
 	if f.namespace.Annotations[meta.AnnotationBootstrapped] == f.wish.InstanceID {
-		f.say(metav1.ConditionTrue, v1alpha1.ReasonSucceeded, "the instance was filled from the backups of instance %s", f.wish.InstanceID)
+		f.say(metav1.ConditionTrue, v1alpha1.ReasonSucceeded, "the instance was filled from the backups of instance %s%s", f.wish.InstanceID, withoutFiles(f.namespace.Annotations))
 	} else if err := r.fill(ctx, f); err != nil {
 		return reconcile.Result{}, errors.Join(err, r.write(ctx, f))
 	}
@@ -142,7 +142,12 @@ func (r *BootstrapReconciler) fill(ctx context.Context, f *filling) error {
 	for _, destination := range destinations {
 		job := jobs[string(destination.Name)]
 		if job == nil {
-			return r.begin(ctx, f, destination)
+			failure, err := r.begin(ctx, f, destination)
+			if err != nil || failure == "" {
+				return err
+			}
+			failures = append(failures, fmt.Sprintf("%s: the application's data: %s", destination.Name, failure))
+			continue
 		}
 		f.again = restorePoll
 		if endOf(job).IsZero() {
@@ -169,12 +174,15 @@ func (r *BootstrapReconciler) takeOver(ctx context.Context, f *filling, job *bat
 	f.namespace = f.namespace.DeepCopy()
 	metav1.SetMetaDataAnnotation(&f.namespace.ObjectMeta, meta.AnnotationTimelines, lineage{}.switched(timeline, f.now).String())
 	metav1.SetMetaDataAnnotation(&f.namespace.ObjectMeta, meta.AnnotationBootstrapped, f.wish.InstanceID)
+	if why := job.Annotations[annotationWithoutFiles]; why != "" {
+		metav1.SetMetaDataAnnotation(&f.namespace.ObjectMeta, annotationWithoutFiles, why)
+	}
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := r.client.Patch(ctx, f.namespace, patch, client.FieldOwner(meta.FieldOwner)); err != nil {
 		return fmt.Errorf("telling the instance in namespace %s: %w", f.namespace.Name, err)
 	}
 	r.events.Eventf(f.tenant, nil, corev1.EventTypeNormal, "Filled", "Restore", "Job %s filled the instance from the backups of instance %s", job.Name, f.wish.InstanceID)
-	f.say(metav1.ConditionTrue, v1alpha1.ReasonSucceeded, "the instance was filled from the backups of instance %s", f.wish.InstanceID)
+	f.say(metav1.ConditionTrue, v1alpha1.ReasonSucceeded, "the instance was filled from the backups of instance %s%s", f.wish.InstanceID, withoutFiles(job.Annotations))
 	keys := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace.Name, Name: meta.BootstrapSecret}}
 	return errors.Join(
 		client.IgnoreNotFound(r.client.Delete(ctx, keys)),

@@ -76,45 +76,70 @@ func (r *BootstrapReconciler) jobs(ctx context.Context, f *filling) (map[string]
 	}
 	found := map[string]*batchv1.Job{}
 	for i := range list.Items {
-		if job := &list.Items[i]; job.Annotations[annotationBootstrap] == f.wish.InstanceID {
+		if job := &list.Items[i]; job.Annotations[annotationBootstrap] == f.wish.InstanceID && !hasFiles(job) {
 			found[job.Labels[v1alpha1.LabelDestination]] = job
 		}
 	}
 	return found, nil
 }
 
-// begin makes the Job that restores from one destination, once there are a volume, a workload to be like, and the keys.
-func (r *BootstrapReconciler) begin(ctx context.Context, f *filling, destination v1alpha1.BackupDestination) error {
-	database, claim := &appsv1.StatefulSet{}, &corev1.PersistentVolumeClaim{}
+// workshop builds the Jobs of the filling; nil, with a word about it, before volumes and workloads to be like are there.
+func (r *BootstrapReconciler) workshop(ctx context.Context, f *filling) (*workshop, error) {
+	database, app, claim := &appsv1.StatefulSet{}, &appsv1.StatefulSet{}, &corev1.PersistentVolumeClaim{}
 	f.again = restorePoll
-	for name, into := range map[string]client.Object{meta.DatabaseStatefulSet: database, meta.DatabaseClaim: claim} {
+	for name, into := range map[string]client.Object{meta.DatabaseStatefulSet: database, meta.AppStatefulSet: app, meta.DatabaseClaim: claim} {
 		err := r.client.Get(ctx, types.NamespacedName{Namespace: f.namespace.Name, Name: name}, into)
 		if apierrors.IsNotFound(err) {
 			f.say(metav1.ConditionFalse, v1alpha1.ReasonWaiting, "the volume of the new instance is being made")
-			return nil
+			return nil, nil
 		}
 		if err != nil {
-			return fmt.Errorf("reading %T %s: %w", into, name, err)
+			return nil, fmt.Errorf("reading %T %s: %w", into, name, err)
 		}
 	}
-	repository, err := r.repository(ctx, f, destination)
-	if err != nil {
-		return err
+	application, err := observeApplication(ctx, r.client, f.namespace.Name, app)
+	if err == nil && application == nil && claimOfFiles(app) != "" {
+		f.say(metav1.ConditionFalse, v1alpha1.ReasonWaiting, "the volume of the new instance's application is being made")
+		return nil, nil
 	}
-	if repository == nil {
-		return nil // What is missing was said.
+	return &workshop{tenant: f.tenant.Name, namespace: f.namespace.Name, instanceID: f.tenant.Status.InstanceID,
+		database: &database.Spec.Template, application: application}, err
+}
+
+// begin makes the Job that restores from one destination, once there are volumes, workloads to be like, the keys, and what
+// the application kept. failure is why that cannot be brought from there.
+func (r *BootstrapReconciler) begin(ctx context.Context, f *filling, destination v1alpha1.BackupDestination) (failure string, err error) {
+	w, err := r.workshop(ctx, f)
+	if err != nil || w == nil {
+		return "", err
+	}
+	repository, err := r.repository(ctx, f, destination)
+	if err != nil || repository == nil {
+		return "", err // What is missing was said.
 	}
 	if err := r.makeSecret(ctx, f, *repository); err != nil {
-		return err
+		return "", err
 	}
-	w := workshop{tenant: f.tenant.Name, namespace: f.namespace.Name, instanceID: f.tenant.Status.InstanceID, database: &database.Spec.Template}
+	brought, err := r.bringFiles(ctx, f, w, destination)
+	if err != nil || !brought.done {
+		return brought.failure, err
+	}
 	options := restoreOptions(f.wish.Target, nil, engine.RestoreOptions{
 		Destination: string(destination.Name), InstanceID: f.tenant.Status.InstanceID, Restore: f.tenant.Status.InstanceID})
 	options.Timeline = "" // The other instance's lineage is not known: the newest timeline.
-	job, err := w.job("bootstrap-"+string(destination.Name), task{
+	annotations := map[string]string{annotationBootstrap: f.wish.InstanceID}
+	if brought.nothing != "" {
+		annotations[annotationWithoutFiles] = brought.nothing
+	}
+	return "", r.make(ctx, f, w, "bootstrap-"+string(destination.Name), task{
 		kind: engine.JobRestore, destination: string(destination.Name), claim: meta.DatabaseClaim, secret: meta.BootstrapSecret,
-		annotations: map[string]string{annotationBootstrap: f.wish.InstanceID}, args: options.Args(),
+		annotations: annotations, args: options.Args(),
 	})
+}
+
+// make makes a Job of the filling.
+func (r *BootstrapReconciler) make(ctx context.Context, f *filling, w *workshop, name string, t task) error {
+	job, err := w.job(name, t)
 	if err != nil {
 		return err
 	}
@@ -122,7 +147,7 @@ func (r *BootstrapReconciler) begin(ctx context.Context, f *filling, destination
 	if err := r.client.Create(ctx, job, client.FieldOwner(meta.FieldOwner)); client.IgnoreAlreadyExists(err) != nil {
 		return fmt.Errorf("making Job %s: %w", job.Name, err)
 	}
-	f.say(metav1.ConditionFalse, v1alpha1.ReasonRunning, "Job %s restores from %s", job.Name, destination.Name)
+	f.say(metav1.ConditionFalse, v1alpha1.ReasonRunning, "Job %s restores from %s", job.Name, t.destination)
 	return nil
 }
 
@@ -179,6 +204,12 @@ func (r *BootstrapReconciler) makeSecret(ctx context.Context, f *filling, reposi
 	if err != nil {
 		return fmt.Errorf("configuring the restore of instance %s: %w", f.wish.InstanceID, err)
 	}
+	ofFiles, err := engine.ApplicationFiles([]engine.Repository{repository})
+	if err != nil {
+		return fmt.Errorf("configuring the restore of application data of instance %s: %w", f.wish.InstanceID, err)
+	}
+	maps.Copy(ofFiles, data)
+	data = ofFiles
 	live := &corev1.Secret{}
 	if err := get(ctx, r.api, types.NamespacedName{Namespace: f.namespace.Name, Name: meta.BootstrapSecret}, &live); err != nil {
 		return err

@@ -43,6 +43,9 @@ func newNewcomer(t *testing.T, name string, target v1alpha1.RestoreTarget) *newc
 			StringData: map[string]string{engine.CredentialAccessKeyID: "id", engine.CredentialSecretAccessKey: "secret"}})
 	}
 	n.create(policy)
+	set, _ := keeper(n.namespace, nil)
+	set.Spec.Template.Spec.Volumes = nil
+	n.create(set)
 	tenant := &v1alpha1.Tenant{}
 	n.Expect(env.Client.Get(n.ctx, client.ObjectKey{Name: name}, tenant)).To(Succeed())
 	tenant.Spec.BackupPolicyRef = &v1alpha1.BackupPolicyReference{Name: policy.Name}
@@ -109,6 +112,55 @@ func TestANewInstanceIsFilledFromTheNextDestinationWhenOneFails(t *testing.T) {
 	n.Expect(n.says()).To(HavePrefix("True Succeeded"))
 	err := env.Client.Get(n.ctx, client.ObjectKey{Namespace: n.namespace, Name: meta.BootstrapSecret}, &corev1.Secret{})
 	n.Expect(apierrors.IsNotFound(err)).To(BeTrue(), "the other instance's keys should not stay in the namespace")
+}
+
+// keepsFiles has the new instance's application keep data on a volume.
+func (n *newcomer) keepsFiles() {
+	set, claim := keeper(n.namespace, nil)
+	n.gone(set)
+	set.ResourceVersion = ""
+	n.create(set)
+	n.create(claim)
+}
+
+func TestANewInstanceGetsTheApplicationsDataFirst(t *testing.T) {
+	n := newNewcomer(t, "filled-files", to(10))
+	n.keepsFiles()
+	n.keys()
+	n.fills()
+	n.Expect(n.filling("site-a")).To(BeNil(), "the database comes second: its Job cannot be repeated as cheaply")
+	first := n.filling("files-site-a")
+	n.Expect(first).NotTo(BeNil())
+	n.Expect(first.Spec.Template.Spec.Containers[0].Args).To(ContainElements("--instance-id=i-gone", "--target=2026-03-01T12:10:00Z", "--restore=i-filled-files"))
+	n.endsFiles(first, &engine.Failure{Reason: engine.FailedDamaged, Message: "pack 7 is damaged"})
+	n.fills()
+	second := n.filling("files-site-b")
+	n.Expect(second).NotTo(BeNil(), "the next destination is tried")
+	n.endsFiles(second, nil)
+	n.fills()
+	database := n.filling("site-b")
+	n.Expect(database).NotTo(BeNil())
+	n.Expect(n.filling("site-a")).To(BeNil())
+	n.ends(database, engine.Result{Job: engine.JobRestore, Destination: "site-b", Recovery: &engine.Recovery{Timeline: 4}})
+	n.fills()
+	n.Expect(n.says()).To(Equal("True Succeeded: the instance was filled from the backups of instance i-gone"))
+}
+
+func TestANewInstanceOfWhichNothingOfTheApplicationIsStoredIsFilledAllTheSameAndSaysSo(t *testing.T) {
+	n := newNewcomer(t, "filled-bare", v1alpha1.RestoreTarget{})
+	n.keepsFiles()
+	n.keys()
+	n.fills()
+	n.endsFiles(n.filling("files-site-a"), &engine.Failure{Reason: engine.FailedTarget, Message: "there is no snapshot"})
+	n.fills()
+	job := n.filling("site-a")
+	n.Expect(job).NotTo(BeNil())
+	n.ends(job, engine.Result{Job: engine.JobRestore, Destination: "site-a", Recovery: &engine.Recovery{Timeline: 4}})
+	n.fills()
+	const says = "True Succeeded: the instance was filled from the backups of instance i-gone; nothing of its application's data, which stays empty: there is no snapshot"
+	n.Expect(n.says()).To(Equal(says))
+	n.fills()
+	n.Expect(n.says()).To(Equal(says))
 }
 
 func TestANewInstanceSaysWhichKeysToBringAndGoesOnWhenTheyAreThere(t *testing.T) {

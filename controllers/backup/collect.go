@@ -31,7 +31,10 @@ const (
 
 // resultSeen is what a Job left behind.
 type resultSeen struct {
+	// Result of the database; its failure is that of both halves together.
 	engine.Result
+	// files is the result of the application's data; nil if the Job had nothing to do with it.
+	files *engine.FilesResult
 	// ended is when the Job ended.
 	ended time.Time
 	// before is what the status said when the Job was read.
@@ -45,11 +48,11 @@ func (r *Reconciler) collect(ctx context.Context, s *scope) error {
 		if !manages(kind) && kind != engine.JobVerify || endOf(job).IsZero() || job.Annotations[annotationRecorded] != "" || job.DeletionTimestamp != nil {
 			continue
 		}
-		result, err := resultOf(ctx, r.api, job)
+		result, files, err := resultsOf(ctx, r.api, job)
 		if err != nil {
 			return err
 		}
-		if result.Failure != nil && result.Failure.Reason == engine.FailedNoResult {
+		if leftNothing(result.Failure) || files != nil && leftNothing(files.Failure) {
 			early, err := r.tooEarly(ctx, s, job)
 			if err != nil {
 				return err
@@ -59,13 +62,18 @@ func (r *Reconciler) collect(ctx context.Context, s *scope) error {
 			}
 		}
 		if d := s.destination(job.Labels[v1alpha1.LabelDestination]); d != nil {
-			if err := r.record(ctx, s, d, job, result); err != nil {
+			if err := r.record(ctx, s, d, job, result, files); err != nil {
 				return err
 			}
 		}
 		s.collected = append(s.collected, job)
 	}
 	return r.pruneBackups(ctx, s)
+}
+
+// leftNothing reports whether a failure is that a container left no result.
+func leftNothing(failure *engine.Failure) bool {
+	return failure != nil && failure.Reason == engine.FailedNoResult
 }
 
 // resultPatience is how long a Job that ended well may be without the result that its pod must have left.
@@ -92,11 +100,15 @@ func (r *Reconciler) tooEarly(ctx context.Context, s *scope, job *batchv1.Job) (
 	return true, nil
 }
 
-// record puts a result where it belongs. It may be done again: a killed operator has not marked the Job.
-func (r *Reconciler) record(ctx context.Context, s *scope, d *destination, job *batchv1.Job, result engine.Result) error {
-	seen := &resultSeen{Result: result, ended: endOf(job)}
+// record puts a result where it belongs, each half by itself; what failed as a whole is said of both. It may be done
+// again: a killed operator has not marked the Job.
+func (r *Reconciler) record(ctx context.Context, s *scope, d *destination, job *batchv1.Job, result engine.Result, files *engine.FilesResult) error {
+	seen := &resultSeen{files: files, ended: endOf(job)}
 	d.status.DeepCopyInto(&seen.before)
 	d.take(result, seen.ended)
+	d.takeFiles(files, seen.ended)
+	result.Failure = together(result.Failure, files)
+	seen.Result = result
 	observeJob(s.name, d.name, job, result)
 	switch job.Labels[v1alpha1.LabelBackupJob] {
 	case engine.JobVerify:
@@ -109,7 +121,7 @@ func (r *Reconciler) record(ctx context.Context, s *scope, d *destination, job *
 		return nil
 	}
 	d.backupSeen = seen
-	return r.recordBackup(ctx, s, d, job, result)
+	return r.recordBackup(ctx, s, d, job, result, snapshotOf(files))
 }
 
 // recordExpiry tells that a Job which only removes what has expired could not. The next one comes after a pause.
@@ -164,49 +176,68 @@ func endOf(job *batchv1.Job) time.Time {
 	return time.Time{}
 }
 
-// resultOf reads what a Job's pod left behind. A pod that left nothing failed in a way that Kubernetes tells.
+// resultsOf reads what the containers of a Job's pod left behind, of the database and of the application's data. One that
+// left nothing failed in a way that Kubernetes tells.
+func resultsOf(ctx context.Context, api client.Reader, job *batchv1.Job) (engine.Result, *engine.FilesResult, error) {
+	pods, err := podsOf(ctx, api, job)
+	if err != nil {
+		return engine.Result{}, nil, err
+	}
+	return judgeResult(job, pods), judgeFiles(job, pods), nil
+}
+
+// resultOf is what the container of the database left behind.
 func resultOf(ctx context.Context, api client.Reader, job *batchv1.Job) (engine.Result, error) {
+	result, _, err := resultsOf(ctx, api, job)
+	return result, err
+}
+
+// podsOf are the pods of a Job, the newest first.
+func podsOf(ctx context.Context, api client.Reader, job *batchv1.Job) ([]corev1.Pod, error) {
 	var pods corev1.PodList
 	err := api.List(ctx, &pods, client.InNamespace(job.Namespace), client.MatchingLabels{batchv1.JobNameLabel: job.Name})
 	if err != nil {
-		return engine.Result{}, fmt.Errorf("listing the pods of Job %s/%s: %w", job.Namespace, job.Name, err)
+		return nil, fmt.Errorf("listing the pods of Job %s/%s: %w", job.Namespace, job.Name, err)
 	}
 	pods.Items = slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool { return p.Labels[batchv1.ControllerUidLabel] != string(job.UID) })
 	slices.SortFunc(pods.Items, func(a, b corev1.Pod) int {
 		return cmp.Or(b.CreationTimestamp.Compare(a.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 	})
-	return judgeResult(job, pods.Items), nil
+	return pods.Items, nil
 }
 
-// judgeResult is the result that the newest of a Job's pods left. A Job that failed has one that says so.
+// judgeResult is the result that the newest of a Job's pods left of the database. A container that failed has one that says
+// so; that another one of the pod failed, and with it the Job, is no failure of this one.
 func judgeResult(job *batchv1.Job, pods []corev1.Pod) engine.Result {
 	result := engine.Result{Job: job.Labels[v1alpha1.LabelBackupJob], Destination: job.Labels[v1alpha1.LabelDestination]}
-	if left := left(pods); left != nil && left.Job == result.Job && left.Destination == result.Destination {
-		result = *left
-		if result.Failure != nil || failedJob(job) == nil {
+	ended, found := left[engine.Result](pods, meta.ContainerBackup)
+	if found != nil && found.Job == result.Job && found.Destination == result.Destination {
+		result = *found
+		if result.Failure != nil || ended.ExitCode == 0 {
 			return result
 		}
 	}
-	if len(pods) == 0 || endedContainer(&pods[0]) == nil {
+	if len(pods) == 0 || endedContainer(&pods[0], meta.ContainerBackup) == nil {
 		result.Expiry = &engine.Expiry{Unknown: true}
 	}
-	result.Failure = &engine.Failure{Reason: engine.FailedNoResult, Message: withoutResult(job, pods)}
+	result.Failure = &engine.Failure{Reason: engine.FailedNoResult, Message: withoutResult(job, pods, meta.ContainerBackup)}
 	return result
 }
 
-func left(pods []corev1.Pod) *engine.Result {
+// left is what a container of the newest pod that left something left, and how it ended; nil if none did.
+func left[R any](pods []corev1.Pod, container string) (*corev1.ContainerStateTerminated, *R) {
 	for i := range pods {
-		var result engine.Result
-		if ended := endedContainer(&pods[i]); ended != nil && json.Unmarshal([]byte(ended.Message), &result) == nil {
-			return &result
+		result := new(R)
+		if ended := endedContainer(&pods[i], container); ended != nil && json.Unmarshal([]byte(ended.Message), result) == nil {
+			return ended, result
 		}
 	}
-	return nil
+	return nil, nil
 }
 
-func endedContainer(pod *corev1.Pod) *corev1.ContainerStateTerminated {
+func endedContainer(pod *corev1.Pod, container string) *corev1.ContainerStateTerminated {
 	for _, status := range pod.Status.ContainerStatuses {
-		if status.Name == meta.ContainerBackup {
+		if status.Name == container {
 			return status.State.Terminated
 		}
 	}
@@ -222,8 +253,8 @@ func failedJob(job *batchv1.Job) *batchv1.JobCondition {
 	return nil
 }
 
-// withoutResult says what Kubernetes tells of a Job whose pod left no result.
-func withoutResult(job *batchv1.Job, pods []corev1.Pod) string {
+// withoutResult says what Kubernetes tells of a Job of which a container left no result.
+func withoutResult(job *batchv1.Job, pods []corev1.Pod, container string) string {
 	text := "Job " + job.Name + " ended without a result"
 	if failed := failedJob(job); failed != nil && failed.Reason == batchv1.JobReasonDeadlineExceeded {
 		text = fmt.Sprintf("Job %s was ended since it took longer than %d s", job.Name, *job.Spec.ActiveDeadlineSeconds)
@@ -234,7 +265,7 @@ func withoutResult(job *batchv1.Job, pods []corev1.Pod) string {
 	case pods[0].Status.Reason != "":
 		text += "; its pod: " + pods[0].Status.Reason + " " + pods[0].Status.Message
 	}
-	if ended := endedContainer(&pods[0]); ended != nil {
+	if ended := endedContainer(&pods[0], container); ended != nil {
 		text += fmt.Sprintf("; exit code %d (%s) %s", ended.ExitCode, ended.Reason, conditions.Shorten(ended.Message, 500))
 	} else {
 		text += "; its container never ran: see kubectl describe pod -n " + job.Namespace + " " + pods[0].Name

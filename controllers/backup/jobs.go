@@ -4,6 +4,7 @@ package backup
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -44,6 +45,8 @@ type task struct {
 	args []string
 	// secret that is mounted at meta.BackupDir: meta.BackupJobSecret, meta.BackupSecret or meta.BootstrapSecret.
 	secret string
+	// files is what a second container does with the application's data; nil if there is none.
+	files *files
 	// claim that the data lies on, of kinds restore and revert. Verifications have a throw-away volume.
 	claim string
 	// annotations of the Job.
@@ -58,6 +61,8 @@ type workshop struct {
 	database *corev1.PodTemplateSpec
 	// storage is what the database's claim asks for: a throw-away volume is the same.
 	storage *corev1.PersistentVolumeClaimSpec
+	// application that runs, if it keeps data on a volume; nil if not.
+	application *application
 }
 
 // archives reports whether the running revision of a database has an archiver.
@@ -132,7 +137,9 @@ func (w workshop) pod(t task) (*corev1ac.PodSpecApplyConfiguration, error) {
 	if w.database == nil {
 		return nil, fmt.Errorf("the database of Tenant %s does not exist yet: its image is not known", w.tenant)
 	}
-	like := w.database.Spec
+	if t.files != nil && t.files.into != "" {
+		return w.filesPod(t.files)
+	}
 	container, err := w.container(t)
 	if err != nil {
 		return nil, err
@@ -140,17 +147,28 @@ func (w workshop) pod(t task) (*corev1ac.PodSpecApplyConfiguration, error) {
 	for _, m := range w.mounts(t) {
 		container.WithVolumeMounts(m.mount()) // Before the pod takes a copy of it.
 	}
+	spec, err := bare(w.database.Spec, corev1ac.PodSecurityContext().WithRunAsUser(meta.UIDPostgres).WithRunAsGroup(meta.UIDPostgres).WithFSGroup(meta.UIDPostgres))
+	if err != nil {
+		return nil, err
+	}
+	spec.WithContainers(container)
+	for _, m := range w.mounts(t) {
+		spec.WithVolumes(m.volume)
+	}
+	return spec, errors.Join(w.withFiles(spec, t.files), w.waitForWalls(spec))
+}
+
+// bare is a pod without containers, on the nodes where another one may run.
+func bare(like corev1.PodSpec, who *corev1ac.PodSecurityContextApplyConfiguration) (*corev1ac.PodSpecApplyConfiguration, error) {
 	spec := corev1ac.PodSpec().
 		WithRestartPolicy(corev1.RestartPolicyNever).
 		WithServiceAccountName(meta.DatabaseStatefulSet).
 		WithAutomountServiceAccountToken(false).
 		WithEnableServiceLinks(false).
 		WithTerminationGracePeriodSeconds(60).
-		WithSecurityContext(corev1ac.PodSecurityContext().
-			WithRunAsNonRoot(true).WithRunAsUser(meta.UIDPostgres).WithRunAsGroup(meta.UIDPostgres).WithFSGroup(meta.UIDPostgres).
+		WithSecurityContext(who.WithRunAsNonRoot(true).
 			WithFSGroupChangePolicy(corev1.FSGroupChangeOnRootMismatch).
-			WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))).
-		WithContainers(container)
+			WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault)))
 	if len(like.NodeSelector) > 0 {
 		spec.WithNodeSelector(like.NodeSelector)
 	}
@@ -161,10 +179,7 @@ func (w workshop) pod(t task) (*corev1ac.PodSpecApplyConfiguration, error) {
 		}
 		spec.WithTolerations(same)
 	}
-	for _, m := range w.mounts(t) {
-		spec.WithVolumes(m.volume)
-	}
-	return spec, w.waitForWalls(spec)
+	return spec, nil
 }
 
 // waitForWalls is the database's own first container: nothing runs before the walls of the new pod stand.
@@ -186,24 +201,36 @@ func (w workshop) waitForWalls(spec *corev1ac.PodSpecApplyConfiguration) error {
 // Limits of a pod that makes base backups: it moves bytes between the database's pgBackRest and the destination.
 var backupLimits = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("500m"), corev1.ResourceMemory: resource.MustParse("512Mi")}
 
-func (w workshop) container(t task) (*corev1ac.ContainerApplyConfiguration, error) {
+// like is PostgreSQL's own container of the database as it runs: Jobs run its image.
+func (w workshop) like() (corev1.Container, error) {
 	at := slices.IndexFunc(w.database.Spec.Containers, func(c corev1.Container) bool { return c.Name == meta.ContainerDB })
 	if at < 0 {
-		return nil, fmt.Errorf("the database of Tenant %s has no container %s", w.tenant, meta.ContainerDB)
+		return corev1.Container{}, fmt.Errorf("the database of Tenant %s has no container %s", w.tenant, meta.ContainerDB)
 	}
-	like := w.database.Spec.Containers[at]
+	return w.database.Spec.Containers[at], nil
+}
+
+func (w workshop) container(t task) (*corev1ac.ContainerApplyConfiguration, error) {
+	like, err := w.like()
+	if err != nil {
+		return nil, err
+	}
 	limits, requests := backupLimits, corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("512Mi")}
 	if !manages(t.kind) {
 		limits, requests = like.Resources.Limits, like.Resources.Requests // A PostgreSQL server with the same data.
 	}
-	return corev1ac.Container().WithName(meta.ContainerBackup).WithImage(like.Image).WithImagePullPolicy(like.ImagePullPolicy).
-		WithCommand(meta.AgentBinary).WithArgs(t.args...).
+	return hardened(meta.ContainerBackup, like, t.args).WithResources(corev1ac.ResourceRequirements().WithLimits(limits).WithRequests(requests)), nil
+}
+
+// hardened is a container that runs our binary out of the image of another, and may do nothing beside.
+func hardened(name string, like corev1.Container, args []string) *corev1ac.ContainerApplyConfiguration {
+	return corev1ac.Container().WithName(name).WithImage(like.Image).WithImagePullPolicy(like.ImagePullPolicy).
+		WithCommand(meta.AgentBinary).WithArgs(args...).
 		WithTerminationMessagePolicy(corev1.TerminationMessageFallbackToLogsOnError).
-		WithResources(corev1ac.ResourceRequirements().WithLimits(limits).WithRequests(requests)).
 		WithSecurityContext(corev1ac.SecurityContext().
 			WithAllowPrivilegeEscalation(false).WithReadOnlyRootFilesystem(true).WithRunAsNonRoot(true).
 			WithCapabilities(corev1ac.Capabilities().WithDrop("ALL")).
-			WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))), nil
+			WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault)))
 }
 
 // convert turns an object into another type with the same JSON.

@@ -56,6 +56,8 @@ type facts struct {
 	suspended bool
 	archiver  bool
 	status    v1alpha1.DestinationStatus
+	// files says that the application's data is backed up, too.
+	files bool
 	// failure is what the last attempt to back up failed with, attempt when; empty if it did not fail.
 	failure string
 	attempt time.Time
@@ -114,9 +116,9 @@ func judge(s *scope) {
 // verdicts are the conditions of a destination.
 func (f facts) verdicts() map[string]verdict {
 	return map[string]verdict{
-		v1alpha1.ConditionBackedUp:               f.backedUp(),
+		v1alpha1.ConditionBackedUp:               f.filesBackedUp(f.backedUp()),
 		v1alpha1.ConditionPointInTimeRecoverable: f.pointInTime(),
-		v1alpha1.ConditionRecoverable:            f.recoverable(),
+		v1alpha1.ConditionRecoverable:            f.filesRecoverable(f.recoverable()),
 		v1alpha1.ConditionRetained:               f.retained(),
 	}
 }
@@ -126,6 +128,9 @@ func repeats(all []metav1.Condition, kind string, v verdict) bool {
 	c := apimeta.FindStatusCondition(all, kind)
 	return c != nil && c.Status == v.status && c.Reason == v.reason && c.Message == v.message
 }
+
+// good reports whether the verdict is True.
+func (v verdict) good() bool { return v.status == metav1.ConditionTrue }
 
 func set(into *[]metav1.Condition, kind string, v verdict, s *scope) {
 	conditions.Set(into, metav1.Condition{Type: kind, Status: v.status, Reason: v.reason, Message: v.message, ObservedGeneration: s.tenant.Generation}, s.now)
@@ -148,6 +153,7 @@ func (s *scope) factsOf(d *destination) facts {
 		wrong: d.wrong, wrongReason: wrongReason(d.wrong),
 		suspended: s.tenant.Spec.Suspended || s.stoppedFor() != "",
 		archiver:  s.observed.database == nil || archives(&s.observed.database.Spec.Template),
+		files:     s.backsUpFiles(),
 		aside:     d.aside, asideInterval: s.asideInterval, status: d.status, silent: s.memory.silent, why: s.memory.why, archive: s.report.of(d), until: s.until(d), backupSeen: d.backupSeen, proofSeen: d.proofSeen,
 	}
 	// What is no time, or still to come, acknowledges nothing.

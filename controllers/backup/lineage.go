@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/freehold-dev/freehold/controllers/backup/engine"
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
 )
 
@@ -22,6 +23,8 @@ type lineage []timeline
 type timeline struct {
 	Number int       `json:"timeline"`
 	Since  time.Time `json:"since"`
+	// FilesFrom is the moment that the application's data went back to then; zero if it stayed.
+	FilesFrom time.Time `json:"filesFrom,omitzero"`
 }
 
 // parseLineage reads AnnotationTimelines.
@@ -65,6 +68,23 @@ func (l lineage) at(moment time.Time) string {
 		return "current"
 	}
 	return found
+}
+
+// without are the times whose snapshots of the application's data are not the customer's history before a moment: a restore
+// went back to before them. No moment means the latest.
+func (l lineage) without(moment time.Time) []engine.Span {
+	var left []engine.Span
+	for i := len(l) - 1; i >= 0; i-- {
+		t := l[i]
+		if !moment.IsZero() && (moment.Before(t.Since) || len(left) > 0 && moment.Equal(t.Since)) {
+			continue // It came later. A volume that was put aside at a moment knows nothing of what happened then.
+		}
+		if !t.FilesFrom.IsZero() {
+			left = append(left, engine.Span{From: t.FilesFrom, Until: t.Since})
+			moment = t.FilesFrom
+		}
+	}
+	return left
 }
 
 // highest is the highest timeline that the customer ever had; 0 if none is known.

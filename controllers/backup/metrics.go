@@ -23,6 +23,7 @@ var (
 	fromTime     = perDestination("recoverable_from_timestamp_seconds", "The earliest moment that can be restored from a destination, in seconds since 1970.")
 	successTime  = perDestination("last_success_timestamp_seconds", "When the newest base backup of a destination ended, in seconds since 1970; 0 if there is none. Alert on its age.")
 	verifiedTime = perDestination("last_verified_timestamp_seconds", "When a backup of a destination was last restored and found good, in seconds since 1970; 0 if never. Alert on its age.")
+	snapshotTime = perDestination("last_snapshot_timestamp_seconds", "When the newest snapshot of the application's data in a destination had been made, in seconds since 1970; 0 if there is none. Only of tenants whose application's data is backed up. Alert on its age.")
 	storedBytes  = perDestination("repository_bytes", "Bytes that the base backups of a tenant take in a destination.")
 	storedCount  = perDestination("stored", "Complete base backups of a tenant in a destination.")
 	recoverySecs = perDestination("recovery_seconds", "How long the last verification took to restore a tenant's database from a destination, until it answered.")
@@ -33,7 +34,7 @@ var (
 	jobSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "freehold_backup_duration_seconds",
 		Help: "How long Jobs of backups and verifications took.", Buckets: []float64{5, 15, 30, 60, 120, 300, 600, 1800, 3600, 10800, 43200}}, []string{"job"})
 
-	ofDestinations = []*prometheus.GaugeVec{untilTime, fromTime, successTime, verifiedTime, storedBytes, storedCount, recoverySecs}
+	ofDestinations = []*prometheus.GaugeVec{untilTime, fromTime, successTime, verifiedTime, snapshotTime, storedBytes, storedCount, recoverySecs}
 )
 
 func init() {
@@ -56,6 +57,9 @@ func showMetrics(s *scope) {
 		put(fromTime, seconds(d.status.RecoverableFrom))
 		put(successTime, seconds(d.status.LastBackup))
 		put(verifiedTime, seconds(d.status.LastVerified))
+		if s.backsUpFiles() {
+			put(snapshotTime, seconds(d.filesStatus().LastSnapshot))
+		}
 		if d.status.RepositorySize != nil {
 			put(storedBytes, d.status.RepositorySize.AsApproximateFloat64())
 		}

@@ -65,6 +65,8 @@ type observed struct {
 	// database is the StatefulSet, nil if there is none; claim is the volume that it runs on.
 	database *appsv1.StatefulSet
 	claim    *corev1.PersistentVolumeClaim
+	// application is nil if it keeps no data on a volume, or does not exist.
+	application *application
 	// databaseName is the database that holds the instance's data.
 	databaseName string
 	// authorities are what the database's certificates are checked against, in PEM.
@@ -119,6 +121,7 @@ func (s *scope) comeBack(after time.Duration) {
 func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	o := &s.observed
 	o.namespace, o.database = &corev1.Namespace{}, &appsv1.StatefulSet{}
+	app := &appsv1.StatefulSet{}
 	trust, facts := &corev1.ConfigMap{}, &corev1.ConfigMap{}
 	inside := func(name string) types.NamespacedName {
 		return types.NamespacedName{Namespace: s.namespace, Name: name}
@@ -127,6 +130,7 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 		r.observePolicy(ctx, s),
 		get(ctx, r.client, types.NamespacedName{Name: s.namespace}, &o.namespace),
 		get(ctx, r.client, inside(meta.DatabaseStatefulSet), &o.database),
+		get(ctx, r.client, inside(meta.AppStatefulSet), &app),
 		get(ctx, r.client, inside(meta.TrustConfigMap), &trust),
 		get(ctx, r.client, inside(meta.InstanceConfigMap), &facts),
 		r.observeJobs(ctx, s),
@@ -149,6 +153,9 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	if err := get(ctx, r.client, inside(databaseClaim(o.namespace, facts)), &o.claim); err != nil {
 		return err
 	}
+	if o.application, err = observeApplication(ctx, r.client, s.namespace, app); err != nil {
+		return err
+	}
 	if s.asides, err = parseAsides(o.namespace.Annotations); err != nil {
 		return err
 	}
@@ -156,6 +163,17 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	s.gather()
 	s.ended = o.policy == nil
 	return nil
+}
+
+// observeApplication reads the volume of an application's data; nil if it has none.
+func observeApplication(ctx context.Context, reader client.Reader, namespace string, workload *appsv1.StatefulSet) (*application, error) {
+	name := claimOfFiles(workload)
+	if name == "" {
+		return nil, nil
+	}
+	claim := &corev1.PersistentVolumeClaim{}
+	err := get(ctx, reader, types.NamespacedName{Namespace: namespace, Name: name}, &claim)
+	return applicationOf(workload, claim), err
 }
 
 func (r *Reconciler) observePolicy(ctx context.Context, s *scope) error {
@@ -308,7 +326,7 @@ func (s *scope) stoppedFor() string {
 
 // workshop builds the Tenant's Jobs.
 func (s *scope) workshop() workshop {
-	w := workshop{tenant: s.name, namespace: s.namespace, instanceID: s.instanceID}
+	w := workshop{tenant: s.name, namespace: s.namespace, instanceID: s.instanceID, application: s.observed.application}
 	if s.observed.database != nil {
 		w.database = &s.observed.database.Spec.Template
 	}

@@ -23,6 +23,8 @@ const (
 	// firstPause lies between an attempt that failed and the next; it doubles up to longestPause.
 	firstPause   = 5 * time.Minute
 	longestPause = time.Hour
+	// longestFilesPause is the longest while only the application's data is missing: each attempt makes a base backup, too.
+	longestFilesPause = 6 * time.Hour
 	// settleTime lies between the suspension of a CronJob and a Job of the operator: Kubernetes may just be making one.
 	settleTime = 5 * time.Second
 	// proofPause lies between a verification that found what is stored wanting and the next, reachPause after one that
@@ -37,8 +39,11 @@ const (
 
 // standing is how a destination is with its base backups.
 type standing struct {
-	// backup is when the newest base backup ended; zero if there is none.
+	// backup is when the newest base backup ended, or, if that is older, the newest snapshot of the application's data;
+	// zero if there is none.
 	backup time.Time
+	// onlyFiles says that it is the snapshot that is older.
+	onlyFiles bool
 	// failures since the last good attempt, attempt when the last one ended.
 	failures int
 	attempt  time.Time
@@ -51,19 +56,23 @@ func (s standing) nextBackup(now time.Time) time.Time {
 	if !s.backup.IsZero() {
 		due = s.backup.Add(overdueAfter)
 	}
-	if retry := s.attempt.Add(pause(s.failures)); s.failures > 0 && retry.After(due) {
+	longest := longestPause
+	if s.onlyFiles {
+		longest = longestFilesPause
+	}
+	if retry := s.attempt.Add(pause(s.failures, longest)); s.failures > 0 && retry.After(due) {
 		due = retry
 	}
 	return due
 }
 
 // pause is how long to wait after a number of attempts that failed.
-func pause(failures int) time.Duration {
+func pause(failures int, longest time.Duration) time.Duration {
 	wait := firstPause
 	for range min(failures, 10) - 1 {
 		wait *= 2
 	}
-	return min(wait, longestPause)
+	return min(wait, longest)
 }
 
 // expiry is how a destination is with what has expired, while no base backups are made.

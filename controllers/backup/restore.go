@@ -10,7 +10,6 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -80,12 +79,17 @@ type restoreScope struct {
 	namespace *corev1.Namespace
 	// facts are what the instance remembers of itself; nil if that is gone.
 	facts *corev1.ConfigMap
+	// application that keeps data on a volume; nil if it keeps none.
+	application *application
 	// operation is what there is to do now; kind is "" if nothing is.
 	operation operation
 	// job of the operation, and its result once it has ended.
 	job    *batchv1.Job
 	result *engine.Result
-	now    time.Time
+	// filesJob and filesResult are those of the application's data, if the operation has anything to do with it.
+	filesJob    *batchv1.Job
+	filesResult *engine.FilesResult
+	now         time.Time
 	// again is when to look again.
 	again time.Duration
 }
@@ -96,6 +100,8 @@ type operation struct {
 	kind string
 	// claim that the database goes over to; empty as long as it is not chosen.
 	claim string
+	// appClaim that the application goes over to; empty if its data stays, or as long as it is not chosen.
+	appClaim string
 }
 
 // Reconcile is one look at one Restore.
@@ -136,6 +142,9 @@ func (r *RestoreReconciler) observe(ctx context.Context, key types.NamespacedNam
 	if err := get(ctx, r.client, types.NamespacedName{Namespace: key.Namespace, Name: meta.InstanceConfigMap}, &s.facts); err != nil {
 		return nil, err
 	}
+	if err := r.observeApplication(ctx, s); err != nil {
+		return nil, err
+	}
 	s.operation = operationOf(s)
 	return s, r.observeJob(ctx, s)
 }
@@ -145,9 +154,9 @@ func operationOf(s *restoreScope) operation {
 	complete := apimeta.FindStatusCondition(s.restore.Status.Conditions, v1alpha1.ConditionComplete)
 	switch {
 	case complete == nil || complete.Reason == v1alpha1.ReasonRunning || complete.Reason == v1alpha1.ReasonWaiting:
-		return operation{kind: engine.JobRestore, claim: s.restore.Status.Claim}
+		return operation{kind: engine.JobRestore, claim: s.restore.Status.Claim, appClaim: s.restore.Status.AppClaim}
 	case apimeta.IsStatusConditionTrue(s.restore.Status.Conditions, v1alpha1.ConditionComplete) && s.restore.Spec.Decision == v1alpha1.RestoreRevert && !carriedOut(s.restore):
-		return operation{kind: engine.JobRevert, claim: s.restore.Status.PreviousClaim}
+		return operation{kind: engine.JobRevert, claim: s.restore.Status.PreviousClaim, appClaim: s.restore.Status.PreviousAppClaim}
 	default:
 		return operation{}
 	}
@@ -163,20 +172,28 @@ func (r *RestoreReconciler) observeJob(ctx context.Context, s *restoreScope) err
 	if s.operation.kind == "" {
 		return nil
 	}
-	job := &batchv1.Job{}
-	err := r.api.Get(ctx, types.NamespacedName{Namespace: s.restore.Namespace, Name: restoreJobName(s)}, job)
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
+	s.job, s.filesJob = &batchv1.Job{}, &batchv1.Job{}
+	err := errors.Join(
+		get(ctx, r.api, types.NamespacedName{Namespace: s.restore.Namespace, Name: restoreJobName(s)}, &s.job),
+		get(ctx, r.api, types.NamespacedName{Namespace: s.restore.Namespace, Name: filesJobName(s)}, &s.filesJob))
 	if err != nil {
-		return fmt.Errorf("reading the Job of Restore %s: %w", s.restore.Name, err)
+		return fmt.Errorf("reading the Jobs of Restore %s: %w", s.restore.Name, err)
 	}
-	s.job = job
-	if stateOf(job) == jobActive {
+	if !s.restoresFiles() {
+		s.filesJob = nil
+	}
+	if s.job != nil && stateOf(s.job) != jobActive {
+		result, err := resultOf(ctx, r.api, s.job)
+		if err != nil {
+			return err
+		}
+		s.result = &result
+	}
+	if s.filesJob == nil || stateOf(s.filesJob) == jobActive {
 		return nil
 	}
-	result, err := resultOf(ctx, r.api, job)
-	s.result = &result
+	pods, err := podsOf(ctx, r.api, s.filesJob)
+	s.filesResult = judgeFiles(s.filesJob, pods)
 	return err
 }
 
@@ -220,9 +237,7 @@ func (r *RestoreReconciler) advance(ctx context.Context, s *restoreScope) error 
 // look finds out what the next step depends on.
 func (r *RestoreReconciler) look(ctx context.Context, s *restoreScope) (restoreSight, error) {
 	sight := restoreSight{name: s.restore.Name, holder: s.namespace.Annotations[meta.AnnotationStoppedFor]}
-	if s.job != nil {
-		sight.job = stateOf(s.job)
-	}
+	sight.job = s.state()
 	if sight.holder != sight.name || sight.job != jobAbsent {
 		return sight, nil
 	}
@@ -256,11 +271,16 @@ func worksOnData(pod *corev1.Pod) bool {
 
 // abort ends a Restore that is deleted: one under way is given up, and the instance starts again as it was.
 func (r *RestoreReconciler) abort(ctx context.Context, s *restoreScope) error {
-	if s.job != nil {
-		if err := r.client.Delete(ctx, s.job, client.PropagationPolicy("Foreground")); client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("removing the Job of Restore %s: %w", s.restore.Name, err)
+	for _, job := range []*batchv1.Job{s.job, s.filesJob} {
+		if job == nil {
+			continue
+		}
+		if err := r.client.Delete(ctx, job, client.PropagationPolicy("Foreground")); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("removing a Job of Restore %s: %w", s.restore.Name, err)
 		}
 		s.again = restorePoll
+	}
+	if s.job != nil || s.filesJob != nil {
 		return nil
 	}
 	if err := r.release(ctx, s, nil); err != nil {

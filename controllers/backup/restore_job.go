@@ -25,9 +25,9 @@ func (r *RestoreReconciler) restoreJob(ctx context.Context, s *restoreScope) (*b
 	if err != nil {
 		return nil, err
 	}
-	database := &appsv1.StatefulSet{}
-	if err := r.client.Get(ctx, client.ObjectKey{Namespace: s.restore.Namespace, Name: meta.DatabaseStatefulSet}, database); err != nil {
-		return nil, fmt.Errorf("reading the database's StatefulSet: %w", err)
+	w, err := r.workshop(ctx, s)
+	if err != nil {
+		return nil, err
 	}
 	t := task{
 		kind: s.operation.kind, claim: s.operation.claim, secret: meta.BackupSecret,
@@ -40,8 +40,17 @@ func (r *RestoreReconciler) restoreJob(ctx context.Context, s *restoreScope) (*b
 		t.args = restoreOptions(s.restore.Spec.Target, history, engine.RestoreOptions{
 			Destination: t.destination, InstanceID: s.tenant.Status.InstanceID, Restore: string(s.restore.UID)}).Args()
 	}
-	w := workshop{tenant: s.tenant.Name, namespace: s.restore.Namespace, instanceID: s.tenant.Status.InstanceID, database: &database.Spec.Template}
 	return w.job(restoreJobName(s), t)
+}
+
+// workshop builds the Jobs of a Restore.
+func (r *RestoreReconciler) workshop(ctx context.Context, s *restoreScope) (workshop, error) {
+	database := &appsv1.StatefulSet{}
+	if err := r.client.Get(ctx, client.ObjectKey{Namespace: s.restore.Namespace, Name: meta.DatabaseStatefulSet}, database); err != nil {
+		return workshop{}, fmt.Errorf("reading the database's StatefulSet: %w", err)
+	}
+	return workshop{tenant: s.tenant.Name, namespace: s.restore.Namespace, instanceID: s.tenant.Status.InstanceID,
+		database: &database.Spec.Template, application: s.application}, nil
 }
 
 // restoreOptions say what to restore to, on which timeline that was, and which timelines must not be used again.

@@ -23,6 +23,10 @@ type window struct {
 	failure string
 	// verified is when a backup of it was last proven.
 	verified time.Time
+	// needsSnapshot says that the application's data is to be restored, too; snapshot is when the first snapshot of it had
+	// been made, zero if there is none.
+	needsSnapshot bool
+	snapshot      time.Time
 }
 
 // holds reports whether every minute until the target can be restored.
@@ -35,11 +39,11 @@ func (w window) String() string {
 	case w.failure != "":
 		return fmt.Sprintf("%s does not answer (%s)", w.destination, w.failure)
 	case w.from.IsZero():
-		return w.destination + " holds no base backup"
+		return w.destination + " holds no base backup" + w.snapshots()
 	case w.until.Before(w.from):
-		return fmt.Sprintf("%s holds a base backup of %s, and nothing later", w.destination, moment(w.from))
+		return fmt.Sprintf("%s holds a base backup of %s, and nothing later", w.destination, moment(w.from)) + w.snapshots()
 	default:
-		return fmt.Sprintf("%s holds every moment from %s to %s", w.destination, moment(w.from), moment(w.until))
+		return fmt.Sprintf("%s holds every moment from %s to %s", w.destination, moment(w.from), moment(w.until)) + w.snapshots()
 	}
 }
 
@@ -63,7 +67,7 @@ func chooseSource(target v1alpha1.RestoreTarget, windows []window) (string, erro
 	}
 	var able []window
 	for _, w := range candidates {
-		if able = append(able, w); w.failure != "" || w.from.IsZero() || target.Time != nil && !w.holds(target.Time.Time) {
+		if able = append(able, w); w.failure != "" || w.from.IsZero() || !w.holdsSnapshot(filesTarget(target)) || target.Time != nil && !w.holds(target.Time.Time) {
 			able = able[:len(able)-1]
 		}
 	}
@@ -83,7 +87,11 @@ func outside(target v1alpha1.RestoreTarget, windows []window) string {
 	if target.Time != nil {
 		wish = target.Time.UTC().Format(metav1.RFC3339Micro)
 	}
-	return fmt.Sprintf("%s cannot be restored: %s. Nothing was changed; make another Restore with a target inside", wish, strings.Join(held, "; "))
+	hint := ""
+	if slices.ContainsFunc(windows, func(w window) bool { return !w.holdsSnapshot(filesTarget(target)) }) {
+		hint = ", or with applicationData: Leave, which leaves the application's data as it is"
+	}
+	return fmt.Sprintf("%s cannot be restored: %s. Nothing was changed; make another Restore with a target inside%s", wish, strings.Join(held, "; "), hint)
 }
 
 func names(windows []window) string {
@@ -101,7 +109,7 @@ func windowsOf(backups *v1alpha1.TenantBackups) []window {
 	}
 	var all []window
 	for _, d := range backups.Destinations {
-		w := window{destination: string(d.Name)}
+		w := window{destination: string(d.Name), snapshot: timeIn(filesIn(d).FirstSnapshot)}
 		for to, from := range map[*time.Time]*metav1.Time{&w.from: d.RecoverableFrom, &w.until: d.RecoverableUntil, &w.verified: d.LastVerified} {
 			if from != nil {
 				*to = from.Time

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -30,17 +31,28 @@ import (
 func (r *RestoreReconciler) choose(ctx context.Context, s *restoreScope) error {
 	change := map[string]string{meta.AnnotationStoppedFor: s.restore.Name}
 	if s.operation.kind == engine.JobRestore {
-		source, err := r.source(ctx, s)
+		if s.tenant.Spec.BackupPolicyRef == nil {
+			return &refusal{"the Tenant names no BackupPolicy: there is nothing to restore from"}
+		}
+		withFiles, err := r.wantsFiles(ctx, s)
 		if err != nil {
 			return err
 		}
-		claim, err := r.nextClaim(ctx, s)
+		source, err := r.source(ctx, s, withFiles)
+		if err != nil {
+			return err
+		}
+		claim, appClaim, err := r.nextClaims(ctx, s)
 		if err != nil {
 			return err
 		}
 		s.restore.Status.Destination, s.restore.Status.Claim = v1alpha1.DestinationName(source), claim
 		s.restore.Status.PreviousClaim, s.restore.Status.StartedAt = databaseClaim(s.namespace, s.facts), ptr.To(metav1.NewTime(s.now))
 		change[meta.AnnotationRestoreClaim] = claim
+		if withFiles {
+			s.restore.Status.AppClaim, s.restore.Status.PreviousAppClaim = appClaim, s.currentAppClaim()
+			change[meta.AnnotationRestoreAppClaim] = appClaim
+		}
 	} else if err := revertible(s); err != nil {
 		return err
 	}
@@ -56,11 +68,11 @@ func (r *RestoreReconciler) choose(ctx context.Context, s *restoreScope) error {
 }
 
 // source is the destination to restore from.
-func (r *RestoreReconciler) source(ctx context.Context, s *restoreScope) (string, error) {
-	if s.tenant.Spec.BackupPolicyRef == nil {
-		return "", &refusal{"the Tenant names no BackupPolicy: there is nothing to restore from"}
-	}
+func (r *RestoreReconciler) source(ctx context.Context, s *restoreScope, withFiles bool) (string, error) {
 	windows := windowsOf(s.tenant.Status.Backups)
+	if withFiles {
+		windows = needsSnapshot(windows)
+	}
 	if report, err := r.ask(ctx, s.tenant); err == nil {
 		freshen(windows, report)
 	}
@@ -89,57 +101,79 @@ func revertible(s *restoreScope) error {
 	if now := databaseClaim(s.namespace, s.facts); now != s.restore.Status.Claim {
 		return &refusal{fmt.Sprintf("the database runs on volume %s, not on %s, which this Restore made: another Restore came after it; revert that one first", now, s.restore.Status.Claim)}
 	}
+	if now := s.currentAppClaim(); s.restore.Status.AppClaim != "" && now != s.restore.Status.AppClaim {
+		return &refusal{fmt.Sprintf("the application's data is on volume %s, not on %s, which this Restore made", now, s.restore.Status.AppClaim)}
+	}
 	return nil
 }
 
-// nextClaim is a claim that was never used: one higher than all that exist or held data.
-func (r *RestoreReconciler) nextClaim(ctx context.Context, s *restoreScope) (string, error) {
+// nextClaims are claims that were never used, for the database and for the application: one higher than all that exist or
+// held data.
+func (r *RestoreReconciler) nextClaims(ctx context.Context, s *restoreScope) (database, app string, err error) {
 	var claims corev1.PersistentVolumeClaimList
 	if err := r.api.List(ctx, &claims, client.InNamespace(s.restore.Namespace)); err != nil {
-		return "", fmt.Errorf("listing the claims of namespace %s: %w", s.restore.Namespace, err)
+		return "", "", fmt.Errorf("listing the claims of namespace %s: %w", s.restore.Namespace, err)
 	}
 	known := strings.Split(s.namespace.Annotations[meta.AnnotationBoundClaims], ",")
 	for i := range claims.Items {
 		known = append(known, claims.Items[i].Name)
 	}
-	highest := 1
-	for _, name := range known {
-		if number, err := strconv.Atoi(strings.TrimPrefix(strings.TrimSpace(name), "db-")); err == nil {
-			highest = max(highest, number)
-		}
-	}
-	return meta.DatabaseClaimName(highest + 1), nil
+	return meta.DatabaseClaimName(highest(known, "db-") + 1), meta.AppClaimName(highest(known, "app-") + 1), nil
 }
 
-// run makes the Job once its volume exists, and waits for it.
-func (r *RestoreReconciler) run(ctx context.Context, s *restoreScope) error {
-	if s.job != nil {
-		s.tell(v1alpha1.ReasonRunning, "Job %s works on volume %s since %s", s.job.Name, s.operation.claim, moment(s.job.CreationTimestamp.Time))
-		return nil
+// highest is the highest number of claims whose names begin with a prefix; at least 1.
+func highest(names []string, prefix string) int {
+	found := 1
+	for _, name := range names {
+		digits, ours := strings.CutPrefix(strings.TrimSpace(name), prefix)
+		if number, err := strconv.Atoi(digits); ours && err == nil {
+			found = max(found, number)
+		}
 	}
+	return found
+}
+
+// run makes the Jobs once their volumes exist, and waits for them.
+func (r *RestoreReconciler) run(ctx context.Context, s *restoreScope) error {
+	if s.job == nil {
+		return r.begin(ctx, s, s.operation.claim, r.restoreJob)
+	}
+	if s.restoresFiles() && s.filesJob == nil {
+		return r.begin(ctx, s, s.operation.appClaim, r.filesJob)
+	}
+	on := volumes(s.operation.claim, "")
+	if s.restoresFiles() {
+		on = volumes(s.operation.claim, s.operation.appClaim)
+	}
+	s.tell(v1alpha1.ReasonRunning, "Job %s works on volume %s since %s", s.job.Name, on, moment(s.job.CreationTimestamp.Time))
+	return nil
+}
+
+// begin makes a Job once its volume exists.
+func (r *RestoreReconciler) begin(ctx context.Context, s *restoreScope, volume string, build func(context.Context, *restoreScope) (*batchv1.Job, error)) error {
 	claim := &corev1.PersistentVolumeClaim{}
-	err := r.api.Get(ctx, client.ObjectKey{Namespace: s.restore.Namespace, Name: s.operation.claim}, claim)
+	err := r.api.Get(ctx, client.ObjectKey{Namespace: s.restore.Namespace, Name: volume}, claim)
 	if apierrors.IsNotFound(err) {
-		s.tell(v1alpha1.ReasonRunning, "volume %s is being made", s.operation.claim)
+		s.tell(v1alpha1.ReasonRunning, "volume %s is being made", volume)
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("reading claim %s: %w", s.operation.claim, err)
+		return fmt.Errorf("reading claim %s: %w", volume, err)
 	}
-	job, err := r.restoreJob(ctx, s)
+	job, err := build(ctx, s)
 	if err != nil {
 		return err
 	}
 	if err := r.client.Create(ctx, job, client.FieldOwner(meta.FieldOwner)); client.IgnoreAlreadyExists(err) != nil {
 		return fmt.Errorf("making Job %s: %w", job.Name, err)
 	}
-	s.tell(v1alpha1.ReasonRunning, "Job %s works on volume %s", job.Name, s.operation.claim)
+	s.tell(v1alpha1.ReasonRunning, "Job %s works on volume %s", job.Name, volume)
 	return nil
 }
 
 // switchOver lets the database go over to the other volume and the instance start, in one write.
 func (r *RestoreReconciler) switchOver(ctx context.Context, s *restoreScope) error {
-	if s.result == nil || s.result.Recovery == nil {
+	if s.result == nil || s.result.Recovery == nil || s.restoresFiles() && (s.filesResult == nil || s.filesResult.Recovery == nil) {
 		return r.giveUp(ctx, s)
 	}
 	history, err := parseLineage(s.namespace.Annotations)
@@ -147,21 +181,20 @@ func (r *RestoreReconciler) switchOver(ctx context.Context, s *restoreScope) err
 		return err
 	}
 	recovery := s.result.Recovery
-	if err := r.release(ctx, s, map[string]string{
-		meta.AnnotationDatabaseClaim: s.operation.claim,
-		meta.AnnotationTimelines:     history.switched(recovery.Timeline, s.now).String(),
-	}); err != nil {
+	if err := r.release(ctx, s, s.goesOver(history, recovery.Timeline)); err != nil {
 		return err
 	}
 	if s.operation.kind == engine.JobRevert {
-		s.accept(metav1.ConditionFalse, v1alpha1.ReasonReverted, fmt.Sprintf("the database runs on volume %s again, as it was before; volume %s keeps what was written since", s.operation.claim, s.restore.Status.Claim))
+		s.accept(metav1.ConditionFalse, v1alpha1.ReasonReverted, fmt.Sprintf("the database runs on volume %s again, as it was before; volume %s keeps what was written since", volumes(s.operation.claim, s.operation.appClaim), volumes(s.restore.Status.Claim, s.restore.Status.AppClaim)))
 	} else {
 		s.restore.Status.Backup, s.restore.Status.FinishedAt = v1alpha1.BackupLabel(recovery.Backup), ptr.To(metav1.NewTime(s.now))
 		if !recovery.Reached.IsZero() {
 			s.restore.Status.ReachedTime = ptr.To(metav1.NewMicroTime(recovery.Reached))
 		}
+		s.noteFiles()
 		s.set(v1alpha1.ConditionComplete, metav1.ConditionTrue, v1alpha1.ReasonSucceeded,
-			fmt.Sprintf("restored from %s in %d seconds; the database runs on volume %s, and volume %s keeps what was before", s.restore.Status.Destination, recovery.Seconds, s.operation.claim, s.restore.Status.PreviousClaim))
+			fmt.Sprintf("restored from %s in %d seconds; the database runs on volume %s, and volume %s keeps what was before", s.restore.Status.Destination, recovery.Seconds,
+				volumes(s.operation.claim, s.operation.appClaim), volumes(s.restore.Status.PreviousClaim, s.restore.Status.PreviousAppClaim)))
 		r.settle(s)
 	}
 	r.announce(s, corev1.EventTypeNormal, "Switched", "the database goes over to volume %s", s.operation.claim)
@@ -173,7 +206,7 @@ func (r *RestoreReconciler) giveUp(ctx context.Context, s *restoreScope) error {
 	if err := r.release(ctx, s, nil); err != nil {
 		return err
 	}
-	message := fmt.Sprintf("%s. The database starts again on volume %s, as it was; to try again, make another Restore", failureOf(*s.result), databaseClaim(s.namespace, s.facts))
+	message := fmt.Sprintf("%s. The database starts again on volume %s, as it was; to try again, make another Restore", s.failure(), databaseClaim(s.namespace, s.facts))
 	r.fail(s, v1alpha1.ReasonFailed, message)
 	return r.finalize(ctx, s, controllerutil.RemoveFinalizer)
 }
@@ -184,7 +217,7 @@ func (r *RestoreReconciler) release(ctx context.Context, s *restoreScope, change
 	if s.namespace.Annotations[meta.AnnotationStoppedFor] != s.restore.Name {
 		return nil
 	}
-	all := map[string]string{meta.AnnotationStoppedFor: "", meta.AnnotationRestoreClaim: ""}
+	all := map[string]string{meta.AnnotationStoppedFor: "", meta.AnnotationRestoreClaim: "", meta.AnnotationRestoreAppClaim: ""}
 	maps.Copy(all, change)
 	return r.annotate(ctx, s, all)
 }
@@ -218,11 +251,11 @@ func (r *RestoreReconciler) settle(s *restoreScope) {
 	switch {
 	case !complete || carriedOut(s.restore):
 	case s.restore.Spec.Decision == v1alpha1.RestoreAccept:
-		s.accept(metav1.ConditionTrue, v1alpha1.ReasonAccepted, fmt.Sprintf("the restored data stays; volume %s is not needed any more", s.restore.Status.PreviousClaim))
+		s.accept(metav1.ConditionTrue, v1alpha1.ReasonAccepted, fmt.Sprintf("the restored data stays; volume %s is not needed any more", volumes(s.restore.Status.PreviousClaim, s.restore.Status.PreviousAppClaim)))
 	case s.restore.Spec.Decision == "":
 		s.accept(metav1.ConditionFalse, v1alpha1.ReasonAwaitingDecision, fmt.Sprintf(
 			"volumes %s (restored) and %s (from before) are both kept, and both count toward the quota, since %s; look at the data, then set spec.decision to Accept or Revert",
-			s.restore.Status.Claim, s.restore.Status.PreviousClaim, moment(s.restore.Status.FinishedAt.Time)))
+			volumes(s.restore.Status.Claim, s.restore.Status.AppClaim), volumes(s.restore.Status.PreviousClaim, s.restore.Status.PreviousAppClaim), moment(s.restore.Status.FinishedAt.Time)))
 	}
 }
 

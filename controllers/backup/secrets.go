@@ -27,7 +27,7 @@ import (
 )
 
 // secretsFormat changes when the code makes other content from the same inputs: then every Secret is looked at once.
-const secretsFormat = 1
+const secretsFormat = 2
 
 // troubledAudit is how often the Secrets are looked at while something is wrong with them: nothing tells when a person has
 // mended it, since Secrets are not watched.
@@ -59,7 +59,7 @@ func (r *Reconciler) secretsHash(s *scope) (string, error) {
 	}
 	raw, err := json.Marshal(map[string]any{
 		"format": secretsFormat, "instance": s.instanceID, "tenant": s.name, "domain": r.options.ClusterDomain,
-		"destinations": s.observed.policy.Spec.Destinations, "escrow": s.observed.policy.Spec.KeyEscrow, "generations": generations, "out": out,
+		"destinations": s.observed.policy.Spec.Destinations, "escrow": s.observed.policy.Spec.KeyEscrow, "generations": generations, "out": out, "files": s.backsUpFiles(),
 	})
 	if err != nil {
 		return "", fmt.Errorf("hashing what the Secrets are made from: %w", err)
@@ -125,7 +125,7 @@ func (r *Reconciler) audit(ctx context.Context, s *scope, hash string) error {
 	if err == nil {
 		err = r.makeSecret(ctx, s, meta.BackupJobSecret, engine.PodJob, manage, keys, sealed)
 	}
-	if err := errors.Join(err, r.makeSecret(ctx, s, meta.BackupSecret, engine.PodArchive, archive, keys, nil)); err != nil {
+	if err := errors.Join(err, r.makeSecret(ctx, s, meta.BackupSecret, engine.PodArchive, archive, keys, nil), r.makeFilesSecret(ctx, s, archive, keys)); err != nil {
 		return err
 	}
 	s.memory.secrets = hash
@@ -205,6 +205,26 @@ func (r *Reconciler) makeSecret(ctx context.Context, s *scope, name string, pod 
 	}
 	annotations[meta.AnnotationMadeFrom] = keyed(token, data, annotations)
 	return r.writeSecret(ctx, s, key, wantedSecret{data: data, annotations: annotations, sealed: sealed})
+}
+
+// makeFilesSecret makes the Secret that the application's data is verified and restored with, where it is backed up.
+func (r *Reconciler) makeFilesSecret(ctx context.Context, s *scope, repositories []engine.Repository, keys *corev1.Secret) error {
+	if !s.backsUpFiles() || len(repositories) == 0 {
+		return nil
+	}
+	key := types.NamespacedName{Namespace: s.namespace, Name: meta.BackupFilesSecret}
+	if len(repositories) < len(s.destinations) {
+		kept, err := r.holdsMore(ctx, s, key, repositories)
+		if err != nil || kept {
+			return err
+		}
+	}
+	data, err := engine.ApplicationFiles(repositories)
+	if err != nil {
+		return fmt.Errorf("configuring the restores of application data of Tenant %s: %w", s.name, err)
+	}
+	annotations := map[string]string{meta.AnnotationMadeFrom: keyed(keys.Data[meta.KeyStatusToken], data)}
+	return r.writeSecret(ctx, s, key, wantedSecret{data: data, annotations: annotations})
 }
 
 // wantedSecret is what a Secret shall hold, besides what has to be encrypted for it.

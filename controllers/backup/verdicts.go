@@ -247,6 +247,9 @@ func (f facts) refuted() (v verdict, ok bool) {
 
 func (f facts) unprovenText(found *resultSeen) string {
 	backup := "a backup"
+	if found.files != nil && found.files.Failure != nil {
+		backup = "a backup with the application's data"
+	}
 	if found.Recovery != nil && found.Recovery.Backup != "" {
 		backup = "backup " + found.Recovery.Backup
 	}
@@ -312,7 +315,7 @@ func (f facts) catalogued(c engine.Catalogue) verdict {
 	case !c.OldestStarted.IsZero() && (e == nil || !e.HeldForWindow) && f.now.Sub(c.OldestStarted) > days(keep+overdueDays):
 		return no(v1alpha1.ReasonExpiryFailed, "backup %s is of %s, and should have been destroyed after %d days", c.Oldest, moment(c.OldestStarted), keep)
 	}
-	return yes(v1alpha1.ReasonFresh, "the destination holds %d base backups, the oldest of %s", c.Backups, moment(c.OldestStarted))
+	return f.filesRetained(yes(v1alpha1.ReasonFresh, "the destination holds %d base backups, the oldest of %s", c.Backups, moment(c.OldestStarted)))
 }
 
 // lost is what is said from when backups are missing on until a person has seen it, whatever else happens.

@@ -36,7 +36,7 @@ func (r *Reconciler) proofWish(ctx context.Context, s *scope) (*wish, error) {
 		return nil, err
 	}
 	t, err := r.proofTask(s, s.destination(name))
-	return &wish{name: jobName(engine.JobVerify, name, occasion(timeIn(s.destination(name).status.LastVerified))), task: t}, err
+	return &wish{name: jobName(engine.JobVerify, name, occasion(s.destination(name).provenBoth(s.backsUpFiles()))), task: t}, err
 }
 
 // proofTask is a verification of a destination, to some minute of what it holds.
@@ -54,7 +54,16 @@ func (r *Reconciler) proofTask(s *scope, d *destination) (task, error) {
 		options.SystemIdentifier = s.report.SystemIdentifier
 	}
 	args, err := options.Args()
-	return task{kind: engine.JobVerify, destination: d.name, secret: meta.BackupSecret, args: args}, err
+	return task{kind: engine.JobVerify, destination: d.name, secret: meta.BackupSecret, args: args, files: s.filesProof(d, options.Target, history)}, err
+}
+
+// filesProof is the half of a verification that is the application's; nil if there is nothing to prove.
+func (s *scope) filesProof(d *destination, target time.Time, history lineage) *files {
+	if !s.backsUpFiles() || !d.filesStatus().any() {
+		return nil
+	}
+	options := engine.FilesVerifyOptions{FilesSource: engine.FilesSource{Destination: d.name, InstanceID: s.instanceID, Target: target, Without: history.without(target)}}
+	return &files{args: options.Args(), secret: meta.BackupFilesSecret, throwaway: true}
 }
 
 // proofs are the destinations that can be verified.
@@ -64,7 +73,7 @@ func (s *scope) proofs() []proof {
 	var all []proof
 	for _, d := range s.destinations {
 		if d.usable() && !d.aside.torn() {
-			all = append(all, proof{name: d.name, full: ptr.Deref(d.status.FullBackups, 0) > 0, verified: timeIn(d.status.LastVerified), unproven: s.unproven(d), asked: asked})
+			all = append(all, proof{name: d.name, full: ptr.Deref(d.status.FullBackups, 0) > 0, verified: d.provenBoth(s.backsUpFiles()), unproven: s.unproven(d), asked: asked})
 		}
 	}
 	return all
@@ -76,8 +85,8 @@ func (s *scope) unproven(d *destination) attempt {
 	c := apimeta.FindStatusCondition(d.status.Conditions, v1alpha1.ConditionRecoverable)
 	if last.at.IsZero() && c != nil && c.Reason == v1alpha1.ReasonVerificationFailed {
 		last = attempt{at: c.LastTransitionTime.Time, refuted: true}
-		if !last.at.After(timeIn(d.status.LastVerified)) {
-			last.at = timeIn(d.status.LastVerified).Add(time.Second)
+		if proven := d.provenBoth(s.backsUpFiles()); !last.at.After(proven) {
+			last.at = proven.Add(time.Second)
 		}
 	}
 	return last

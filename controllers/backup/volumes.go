@@ -57,22 +57,25 @@ func (w workshop) mounts(t task) []mounted {
 // data is the volume that is restored to. A throw-away one carries none of the instance's labels: what holds data for good
 // is protected and kept by them.
 func (w workshop) data(t task) mounted {
-	volume := corev1ac.Volume().WithName("data")
 	if t.claim != "" {
-		volume.WithPersistentVolumeClaim(corev1ac.PersistentVolumeClaimVolumeSource().WithClaimName(t.claim))
+		volume := corev1ac.Volume().WithName("data").WithPersistentVolumeClaim(corev1ac.PersistentVolumeClaimVolumeSource().WithClaimName(t.claim))
 		return mounted{path: meta.DataDir, writable: true, volume: volume}
 	}
+	return mounted{path: meta.DataDir, writable: true, volume: throwaway("data", w.storage)}
+}
+
+// throwaway is a volume like another one, that goes with its pod.
+func throwaway(volume string, like *corev1.PersistentVolumeClaimSpec) *corev1ac.VolumeApplyConfiguration {
 	spec := corev1ac.PersistentVolumeClaimSpec().WithAccessModes(corev1.ReadWriteOnce)
-	if w.storage != nil {
+	if like != nil {
 		spec.WithResources(corev1ac.VolumeResourceRequirements().WithRequests(corev1.ResourceList{
-			corev1.ResourceStorage: w.storage.Resources.Requests[corev1.ResourceStorage]}))
-		if w.storage.StorageClassName != nil {
-			spec.WithStorageClassName(*w.storage.StorageClassName)
+			corev1.ResourceStorage: like.Resources.Requests[corev1.ResourceStorage]}))
+		if like.StorageClassName != nil {
+			spec.WithStorageClassName(*like.StorageClassName)
 		}
 	}
-	volume.WithEphemeral(corev1ac.EphemeralVolumeSource().WithVolumeClaimTemplate(
+	return corev1ac.Volume().WithName(volume).WithEphemeral(corev1ac.EphemeralVolumeSource().WithVolumeClaimTemplate(
 		corev1ac.PersistentVolumeClaimTemplate().WithSpec(spec)))
-	return mounted{path: meta.DataDir, writable: true, volume: volume}
 }
 
 func secret(volume, name, path string) mounted {

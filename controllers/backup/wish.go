@@ -23,7 +23,7 @@ func (r *Reconciler) wish(s *scope, d *destination) (*wish, error) {
 		made.annotations = map[string]string{annotationBackup: b.Name}
 		return &wish{name: jobName(engine.JobBackup, d.name, string(b.UID)), task: made, backup: b}, err
 	}
-	stands := d.standing()
+	stands := d.standing(s.backsUpFiles())
 	if d.aside.torn() {
 		stands.backup = time.Time{} // What it has does not go on.
 	}
@@ -42,11 +42,8 @@ func (s *scope) able(d *destination) bool {
 		(d.status.LastBackup != nil || apimeta.IsStatusConditionTrue(s.tenant.Status.Conditions, v1alpha1.ConditionAvailable))
 }
 
-func (d *destination) standing() standing {
-	out := standing{failures: d.failures}
-	if d.status.LastBackup != nil {
-		out.backup = d.status.LastBackup.Time
-	}
+func (d *destination) standing(withFiles bool) standing {
+	out := standing{failures: d.failures, backup: d.lastOfBoth(withFiles), onlyFiles: d.lastOfBoth(withFiles).Before(timeIn(d.status.LastBackup))}
 	if d.newest != nil {
 		out.attempt = decidedAt(d.newest)
 	}
@@ -61,5 +58,5 @@ func (r *Reconciler) backupTask(s *scope, d *destination, kind v1alpha1.BackupTy
 		Destination: d.name, Plan: plan(policy.Schedule, shift), Type: kind, Verified: d.status.VerifiedBackup,
 		FullSince: d.aside.Back, BackupDays: policy.Retention.BackupDays, PointInTimeDays: policy.Retention.PointInTimeDays,
 	}
-	return task{kind: engine.JobBackup, destination: d.name, secret: meta.BackupJobSecret, args: options.Args()}, err
+	return task{kind: engine.JobBackup, destination: d.name, secret: meta.BackupJobSecret, args: options.Args(), files: s.filesTask(d)}, err
 }

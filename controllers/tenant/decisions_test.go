@@ -263,13 +263,28 @@ func TestWhichClaimTheDatabaseRunsOn(t *testing.T) {
 		"a StatefulSet that mounts something else":  {observed{claims: claims("db-0001"), statefulSets: mounts("somebody-elses")}, "db-0001"},
 		"a restore is going on beside the database": {observed{namespace: says(meta.AnnotationRestoreClaim, "db-0002"), claims: claims("db-0001", "db-0002"), configMaps: remembers("db-0001")}, "db-0001"},
 	} {
-		if got := databaseClaim(row.world); got != row.want {
+		if got := databaseVolumes.current(row.world); got != row.want {
 			t.Errorf("%s: %s, want %s", name, got, row.want)
 		}
 	}
 }
 
-func TestWhichOtherClaimsOfTheDatabaseStay(t *testing.T) {
+func TestWhichClaimHoldsTheApplicationsData(t *testing.T) {
+	o := observed{namespace: namespace(nil, true), claims: map[string]*corev1.PersistentVolumeClaim{"db-0002": {}, "app-0001": {}, "app-0002": {}}}
+	for named, want := range map[string]string{"": "app-0001", "app-0002": "app-0002", "db-0002": "app-0001", "app-0003": "app-0001"} {
+		o.namespace.Annotations = map[string]string{meta.AnnotationAppClaim: named, meta.AnnotationDatabaseClaim: "db-0002"}
+		if got := appVolumes.current(o); got != want {
+			t.Errorf("the namespace names %q: %s, want %s", named, got, want)
+		}
+	}
+	o.namespace.Annotations = nil
+	o.configMaps = map[string]*corev1.ConfigMap{meta.InstanceConfigMap: {Data: map[string]string{meta.KeyAppClaim: "app-0002", meta.KeyDatabaseClaim: "db-0002"}}}
+	if got := appVolumes.current(o); got != "app-0002" {
+		t.Errorf("the annotation is lost: %s", got)
+	}
+}
+
+func TestWhichOtherClaimsStay(t *testing.T) {
 	claim := func(instance string) *corev1.PersistentVolumeClaim {
 		return &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{v1alpha1.LabelInstance: instance}}}
 	}
@@ -283,15 +298,16 @@ func TestWhichOtherClaimsOfTheDatabaseStay(t *testing.T) {
 		"db-0005":  {"db-0001", "db-0005"},
 		"db-0002":  {"db-0001"}, // the present one
 		"db-0001":  {"db-0001"},
-		"app-0002": {"db-0001"},
+		"app-0002": {"db-0001", "app-0002"},
+		"app-0001": {"db-0001"}, // the present one
 		"../x":     {"db-0001"},
 	} {
-		o.namespace.Annotations = map[string]string{meta.AnnotationRestoreClaim: asked}
-		if got := spareClaims(o, "i1", "db-0002"); !slices.Equal(got, want) {
+		o.namespace.Annotations = map[string]string{meta.AnnotationDatabaseClaim: "db-0002", meta.AnnotationRestoreClaim: asked, meta.AnnotationRestoreAppClaim: asked}
+		if got := spareClaims(o, "i1"); !slices.Equal(got, want) {
 			t.Errorf("a restore asks for %q: %v, want %v", asked, got, want)
 		}
 	}
-	if got := spareClaims(observed{}, "i1", "db-0001"); len(got) != 0 {
+	if got := spareClaims(observed{}, "i1"); len(got) != 0 {
 		t.Errorf("a new instance has %v", got)
 	}
 }

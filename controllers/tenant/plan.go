@@ -37,7 +37,8 @@ func (r *Reconciler) plan(ctx context.Context, s *scope) error {
 	}
 	s.failed(keptLoadBalancer(s))
 	s.failed(closedDestinations(s))
-	s.failed(misnamedClaim(s))
+	s.failed(databaseVolumes.misnamed(s, s.inputs.DatabaseClaim))
+	s.failed(appVolumes.misnamed(s, s.inputs.AppClaim))
 	s.auditDue = r.audits.due(s.instanceID, s.now, r.auditInterval(s), certificateSource(s) != meta.SourceAuthority)
 	s.auditDue = s.auditDue || rememberedNames(s.observed) != s.names // The escrow confirms them first.
 	return nil
@@ -45,14 +46,15 @@ func (r *Reconciler) plan(ctx context.Context, s *scope) error {
 
 // renderInputs are what rendering works from, as observed.
 func (r *Reconciler) renderInputs(s *scope) render.Inputs {
-	initialized, current := initialized(s.observed), databaseClaim(s.observed)
+	initialized, current := initialized(s.observed), databaseVolumes.current(s.observed)
 	inputs := render.Inputs{
 		Tenant: s.wanted, Class: s.observed.class, InstanceID: s.instanceID,
 		Images: r.options.Images, Facts: r.options.Facts,
 		Initialized:   initialized,
 		BoundClaims:   boundClaims(s.observed.namespace, s.observed.claims, current, initialized),
 		DatabaseClaim: current,
-		SpareClaims:   spareClaims(s.observed, s.instanceID, current),
+		AppClaim:      appVolumes.current(s.observed),
+		SpareClaims:   spareClaims(s.observed, s.instanceID),
 		Claims:        maps.Clone(s.observed.claims),
 		Gate:          s.observed.services[meta.EdgeService],
 		Backup:        s.observed.backupPolicy,

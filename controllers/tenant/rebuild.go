@@ -35,10 +35,11 @@ func (r *Reconciler) rebuild(ctx context.Context, s *scope) (*render.Revision, e
 	if revision.Database, err = ownStatefulSet(database); err != nil {
 		return nil, err
 	}
-	render.MountDatabase(revision.Database, meta.DatabaseClaim)
+	render.MountData(revision.Database, meta.DatabaseClaim)
 	if revision.App, err = ownStatefulSet(app); err != nil {
 		return nil, err
 	}
+	render.MountData(revision.App, meta.AppClaim)
 	if revision.Edge, err = appsv1ac.ExtractDeployment(edge, meta.FieldOwner); err != nil {
 		return nil, err
 	}

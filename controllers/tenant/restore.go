@@ -47,7 +47,7 @@ func stoppedFor(o observed) string {
 	return o.namespace.Annotations[meta.AnnotationStoppedFor]
 }
 
-// guardPrevious says that a restore can no longer be reverted, because the volume from before is gone. The database does
+// guardPrevious says that a restore can no longer be reverted, because a volume from before is gone. The instance does
 // not need it. Once it was decided what becomes of the restore, anybody may remove that volume.
 func (r *Reconciler) guardPrevious(ctx context.Context, s *scope) error {
 	for _, name := range goneClaims(s) {
@@ -69,11 +69,12 @@ func (r *Reconciler) guardPrevious(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// goneClaims are the database's claims that held data, are not its present one, and that the cache does not have.
+// goneClaims are the claims of database and application that held data, are not in use, and that the cache does not have.
 func goneClaims(s *scope) []string {
 	var names []string
 	for _, name := range s.inputs.BoundClaims {
-		if meta.IsDatabaseClaim(name) && name != s.inputs.DatabaseClaim && s.observed.claims[name] == nil {
+		spare := meta.IsDatabaseClaim(name) && name != s.inputs.DatabaseClaim || meta.IsAppClaim(name) && name != s.inputs.AppClaim
+		if spare && s.observed.claims[name] == nil {
 			names = append(names, name)
 		}
 	}
@@ -89,7 +90,8 @@ func (r *Reconciler) undecided(ctx context.Context, s *scope, claim string) (str
 	for i := range restores.Items {
 		restore := &restores.Items[i]
 		accepted := apimeta.FindStatusCondition(restore.Status.Conditions, v1alpha1.ConditionAccepted)
-		if restore.Status.PreviousClaim == claim && accepted != nil && accepted.Reason == v1alpha1.ReasonAwaitingDecision {
+		before := restore.Status.PreviousClaim == claim || restore.Status.PreviousAppClaim == claim
+		if before && accepted != nil && accepted.Reason == v1alpha1.ReasonAwaitingDecision {
 			return restore.Name, nil
 		}
 	}
@@ -97,9 +99,13 @@ func (r *Reconciler) undecided(ctx context.Context, s *scope, claim string) (str
 }
 
 func previousLost(s *scope, claim, restore string) error {
+	whose, current := databaseVolumes.whose, s.inputs.DatabaseClaim
+	if meta.IsAppClaim(claim) {
+		whose, current = appVolumes.whose, s.inputs.AppClaim
+	}
 	lost := stall(v1alpha1.ReasonVolumeLost,
-		"PersistentVolumeClaim %s/%s with the data from before Restore %s is gone: the database runs on %s and goes on, but the restore cannot be reverted. The PersistentVolume was set to Retain: make it available again (remove spec.claimRef.uid) and create the claim with spec.volumeName and the labels %s=%s and %s=%s; or accept the restore",
-		s.namespace, claim, restore, s.inputs.DatabaseClaim, v1alpha1.LabelTenant, s.name, v1alpha1.LabelInstance, s.instanceID)
+		"PersistentVolumeClaim %s/%s with the data from before Restore %s is gone: %s runs on %s and goes on, but the restore cannot be reverted. The PersistentVolume was set to Retain: make it available again (remove spec.claimRef.uid) and create the claim with spec.volumeName and the labels %s=%s and %s=%s; or accept the restore",
+		s.namespace, claim, restore, whose, current, v1alpha1.LabelTenant, s.name, v1alpha1.LabelInstance, s.instanceID)
 	lost.retry = conflictRetry // Neither the decision nor a claim without our labels wakes us.
 	return lost
 }

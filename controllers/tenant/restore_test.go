@@ -40,7 +40,13 @@ func (w *world) scale() [3]int32 {
 // mounts is the claim that the database's pods mount.
 func (w *world) mounts() string {
 	GinkgoHelper()
-	for _, volume := range read(w, meta.DatabaseStatefulSet, &appsv1.StatefulSet{}).Spec.Template.Spec.Volumes {
+	return w.mountsOf(meta.DatabaseStatefulSet)
+}
+
+// mountsOf is the claim that the pods of a workload mount; "" if none.
+func (w *world) mountsOf(workload string) string {
+	GinkgoHelper()
+	for _, volume := range read(w, workload, &appsv1.StatefulSet{}).Spec.Template.Spec.Volumes {
 		if volume.PersistentVolumeClaim != nil {
 			return volume.PersistentVolumeClaim.ClaimName
 		}
@@ -108,6 +114,50 @@ var _ = Describe("A restore", func() {
 		w.settle()
 		Expect(w.mounts()).To(Equal("db-0001"))
 		read(w, "db-0002", &corev1.PersistentVolumeClaim{})
+	})
+
+	It("has the application's data on a volume of its own, too", func() {
+		w := running()
+		revision := w.readTenant().Status.Revision
+		Expect(w.mountsOf(meta.AppStatefulSet)).To(Equal("app-0001"))
+		w.annotate(meta.AnnotationRestoreAppClaim, "app-0002")
+		w.settle()
+		claim := read(w, "app-0002", &corev1.PersistentVolumeClaim{})
+		Expect(claim.Spec.Resources.Requests.Storage().String()).To(Equal("1Gi"))
+		Expect(claim.Labels).To(HaveKeyWithValue("app.kubernetes.io/component", meta.ComponentApp))
+		Expect(volumeOf(claim).Spec.PersistentVolumeReclaimPolicy).To(Equal(corev1.PersistentVolumeReclaimRetain))
+		Expect(w.mountsOf(meta.AppStatefulSet)).To(Equal("app-0001"))
+
+		w.annotate(meta.AnnotationAppClaim, "app-0002")
+		w.annotate(meta.AnnotationRestoreAppClaim, "")
+		w.settle()
+		Expect(w.mountsOf(meta.AppStatefulSet)).To(Equal("app-0002"))
+		Expect(w.mounts()).To(Equal("db-0001"))
+		w.expectCondition(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonConverged)
+		w.expectCondition(v1alpha1.ConditionUpdatePending, metav1.ConditionFalse, v1alpha1.ReasonUpToDate)
+		Expect(w.readTenant().Status.Revision).To(Equal(revision), "a restore is no update")
+		read(w, "app-0001", &corev1.PersistentVolumeClaim{})
+
+		By("staying there when annotation, memory and StatefulSet are lost")
+		w.annotate(meta.AnnotationAppClaim, "")
+		w.settle()
+		Expect(env.Client.Delete(ctx, read(w, meta.AppStatefulSet, &appsv1.StatefulSet{}))).To(Succeed())
+		w.settle()
+		Expect(w.mountsOf(meta.AppStatefulSet)).To(Equal("app-0002"))
+		Expect(env.Client.Delete(ctx, read(w, meta.InstanceConfigMap, &corev1.ConfigMap{}))).To(Succeed())
+		w.settle()
+		Expect(w.mountsOf(meta.AppStatefulSet)).To(Equal("app-0002"))
+
+		By("needing the volume from before until it was decided what becomes of it")
+		restore := &v1alpha1.Restore{ObjectMeta: metav1.ObjectMeta{Name: "undecided", Namespace: w.namespace()}}
+		w.create(restore)
+		changeStatus(restore, func(r *v1alpha1.Restore) {
+			r.Status.PreviousAppClaim = "app-0001"
+			r.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionAccepted, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonAwaitingDecision, LastTransitionTime: metav1.Now()}}
+		})
+		w.lose("app-0001")
+		w.settle()
+		Expect(w.expectStalled(v1alpha1.ReasonVolumeLost)).To(And(ContainSubstring("from before Restore undecided is gone"), ContainSubstring("the application runs on app-0002 and goes on")))
 	})
 
 	It("stays where it is when the annotation, what remembers it, the StatefulSet or the revision is lost", func() {

@@ -36,7 +36,7 @@ func (r *Reconciler) workloads(ctx context.Context, s *scope) error {
 		return err
 	}
 	replicas := render.Scale(s.tenant, s.observed.class, halted(s) != "")
-	database, app, edge := s.running.content.Workloads(s.running.number, replicas, s.inputs.DatabaseClaim)
+	database, app, edge := s.running.content.Workloads(s.running.number, replicas, s.inputs.DatabaseClaim, s.inputs.AppClaim)
 	sets := s.observed.statefulSets
 	changedDatabase, databaseErr := do(ctx, r, s, apply.StatefulSet, sets[meta.DatabaseStatefulSet], database)
 	changedApp, appErr := do(ctx, r, s, apply.StatefulSet, sets[meta.AppStatefulSet], app)

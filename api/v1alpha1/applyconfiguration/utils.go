@@ -84,6 +84,10 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.EgressRuleApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("EnvVar"):
 		return &apiv1alpha1.EnvVarApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("FilesSnapshot"):
+		return &apiv1alpha1.FilesSnapshotApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("FilesStatus"):
+		return &apiv1alpha1.FilesStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("GCSDestination"):
 		return &apiv1alpha1.GCSDestinationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("IssuerReference"):

@@ -84,7 +84,7 @@ func TestAResultAlwaysFits(t *testing.T) {
 	for range mostNamed {
 		result.Expiry.Removed = append(result.Expiry.Removed, "20260101-000000F_20260101-000000I")
 	}
-	encoded, err := encode(result)
+	encoded, err := encode(result, result.Failure, result.Expiry)
 	if err != nil || len(encoded) > command.MostLastWords {
 		t.Errorf("%d bytes, %v", len(encoded), err)
 	}

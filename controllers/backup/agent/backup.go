@@ -236,7 +236,8 @@ func (r *repository) foretell(ctx context.Context, plan engine.Removal, info eng
 		return err
 	}
 	result.Catalogue = catalogue
-	encoded, err := encode(foretold(plan, *result))
+	told := foretold(plan, *result)
+	encoded, err := encode(told, told.Failure, told.Expiry)
 	if err != nil {
 		return err
 	}

@@ -20,12 +20,14 @@ import (
 
 // Command returns `backup` with its subcommands.
 func Command() *cobra.Command {
-	return command.Group("backup", "Backups of the tenant's database",
+	return command.Group("backup", "Backups of the tenant's database and of its application's data",
 		archive(),
 		command.Leaf("serve", "Serve base backups, beat the heart, report on the archive", func(ctx context.Context, log *slog.Logger) (int, error) {
 			return command.Failure(Serve(ctx, Default(log)))
 		}),
-		run(), expire(), verify(), restore(), revert())
+		run(), expire(), verify(), restore(), revert(),
+		command.Group("files", "Backups of the application's data", filesRun(), filesVerify(), filesRestore()),
+		sftp())
 }
 
 func archive() *cobra.Command {
@@ -48,13 +50,18 @@ func archive() *cobra.Command {
 
 // job makes a command that leaves a Result.
 func job(use, short string, do func(context.Context, Config) (engine.Result, error)) *cobra.Command {
+	return resulting(use, short, do, report)
+}
+
+// resulting makes a command whose result is left as the container's last words.
+func resulting[R any](use, short string, do func(context.Context, Config) (R, error), leave func(*slog.Logger, R, error) error) *cobra.Command {
 	return command.Leaf(use, short, func(ctx context.Context, log *slog.Logger) (int, error) {
 		c := Default(log)
 		background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		defer cancel()
 		go c.Children.Reap(background)
 		result, err := do(ctx, c)
-		return command.Failure(report(log, result, err))
+		return command.Failure(leave(log, result, err))
 	})
 }
 

@@ -18,8 +18,11 @@ import (
 	"github.com/freehold-dev/freehold/controllers/internal/process"
 )
 
-// pgbackrest is the program that makes backups.
+// pgbackrest is the program that makes backups of the database.
 const pgbackrest = "/usr/bin/pgbackrest"
+
+// resticProgram is the program that makes those of the application's data.
+const resticProgram = "/usr/bin/restic"
 
 // Config says where things are in the pod. Start from Default.
 type Config struct {
@@ -28,6 +31,8 @@ type Config struct {
 	BackupDir, InstanceDir, TLSDir, TrustDir string
 	// DataDir is the mounted volume, PGData the cluster on it, MarkFile the mark that says whose volume it is.
 	DataDir, PGData, MarkFile string
+	// FilesDir is where the application's data lies, or a volume that it is restored to.
+	FilesDir string
 	// SocketDir is where the database listens for local connections, on the port Port; SpoolDir is where pgBackRest
 	// notes which segments it has handed over.
 	SocketDir, SpoolDir string
@@ -47,7 +52,7 @@ type Config struct {
 func Default(log *slog.Logger) Config {
 	return Config{
 		BackupDir: meta.BackupDir, InstanceDir: meta.InstanceDir, TLSDir: meta.TLSDir, TrustDir: meta.TrustDir,
-		DataDir: meta.DataDir, PGData: meta.PGData, MarkFile: meta.MarkFile, SocketDir: meta.SocketDir, SpoolDir: meta.SpoolDir,
+		DataDir: meta.DataDir, PGData: meta.PGData, MarkFile: meta.MarkFile, FilesDir: meta.FilesDir, SocketDir: meta.SocketDir, SpoolDir: meta.SpoolDir,
 		Port: meta.PortDatabase, WorkDir: "/tmp/freehold", ReportAddress: fmt.Sprintf(":%d", meta.PortArchiver),
 		Children: process.New(), Clock: clock.RealClock{}, Log: log,
 	}

@@ -16,7 +16,8 @@ func TestAJobThatIsKilledWhileItRemovesHasSaidWhat(t *testing.T) {
 		Job: engine.JobBackup, Destination: "site-a", Backup: &engine.Backup{Label: "20260301-013000F"},
 		Catalogue: &engine.Catalogue{Backups: 600}, Expiry: &engine.Expiry{Removed: plan.Labels},
 	}
-	encoded, err := encode(foretold(plan, before))
+	told := foretold(plan, before)
+	encoded, err := encode(told, told.Failure, told.Expiry)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,7 @@ func RunRestore(ctx context.Context, c Config, options engine.RestoreOptions) (e
 	if !identifiers.MatchString(options.Restore) || !identifiers.MatchString(options.InstanceID) {
 		return result, fmt.Errorf("%q and %q are no names of a restore and an instance", options.Restore, options.InstanceID)
 	}
-	lock, err := c.lockVolume()
+	lock, err := lockVolume(c.DataDir)
 	if err != nil {
 		return result, err
 	}
@@ -58,7 +58,7 @@ func RunRestore(ctx context.Context, c Config, options engine.RestoreOptions) (e
 func (c Config) finished(options engine.RestoreOptions) (*note, error) {
 	content, err := os.ReadFile(filepath.Join(c.PGData, noteFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, c.onlyHolds(c.partial(options))
+		return nil, onlyHolds(c.DataDir, c.partial(options))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read which restore made the database on the volume: %w", err)

@@ -17,11 +17,26 @@ const mostMessage = 1000
 
 // report leaves the result as the container's last words, with the failure in it, and returns the error.
 func report(log *slog.Logger, result engine.Result, err error) error {
-	if err != nil {
-		failure := asFailure(err)
-		result.Failure = &failure
+	result.Failure = failureOf(err)
+	return leave(log, result, result.Failure, result.Expiry, err)
+}
+
+// reportFiles does the same with what became of the application's data.
+func reportFiles(log *slog.Logger, result engine.FilesResult, err error) error {
+	result.Failure = failureOf(err)
+	return leave(log, result, result.Failure, result.Expiry, err)
+}
+
+func failureOf(err error) *engine.Failure {
+	if err == nil {
+		return nil
 	}
-	encoded, encodeErr := encode(result)
+	failure := asFailure(err)
+	return &failure
+}
+
+func leave(log *slog.Logger, result any, failure *engine.Failure, expiry *engine.Expiry, err error) error {
+	encoded, encodeErr := encode(result, failure, expiry)
 	if encodeErr != nil {
 		return encodeErr
 	}
@@ -30,12 +45,12 @@ func report(log *slog.Logger, result engine.Result, err error) error {
 	return command.Told(err)
 }
 
-// encode cuts what is long until the kubelet keeps all of it.
-func encode(result engine.Result) ([]byte, error) {
+// encode cuts what is long in a result, its failure and its expiry, until the kubelet keeps all of it.
+func encode(result any, failure *engine.Failure, expiry *engine.Expiry) ([]byte, error) {
 	for most := mostMessage; ; most /= 2 {
-		shorten(result.Failure, most)
-		if result.Expiry != nil {
-			shorten(result.Expiry.Failure, most)
+		shorten(failure, most)
+		if expiry != nil {
+			shorten(expiry.Failure, most)
 		}
 		encoded, err := json.Marshal(result)
 		if err != nil {
@@ -44,8 +59,8 @@ func encode(result engine.Result) ([]byte, error) {
 		if len(encoded) <= command.MostLastWords || most < 10 {
 			return encoded, nil
 		}
-		if result.Expiry != nil {
-			result.Expiry.Removed = result.Expiry.Removed[:len(result.Expiry.Removed)/2]
+		if expiry != nil {
+			expiry.Removed = expiry.Removed[:len(expiry.Removed)/2]
 		}
 	}
 }

@@ -20,7 +20,7 @@ import (
 func RunVerify(ctx context.Context, c Config, options engine.VerifyOptions) (engine.Result, error) {
 	result := engine.Result{Job: engine.JobVerify, Destination: options.Destination}
 	folder := filepath.Join(c.DataDir, "verify"+volume.PartialSuffix)
-	if err := c.onlyHolds(folder); err != nil {
+	if err := onlyHolds(c.DataDir, folder); err != nil {
 		return result, err
 	}
 	r, err := c.open(options.Destination)
@@ -152,13 +152,13 @@ func releaseTimelines(folder string) error {
 }
 
 // onlyHolds refuses a volume on which anything lies but the one folder.
-func (c Config) onlyHolds(folder string) error {
-	entries, err := os.ReadDir(c.DataDir)
+func onlyHolds(volume, folder string) error {
+	entries, err := os.ReadDir(volume)
 	if err != nil {
 		return fmt.Errorf("list the volume: %w", err)
 	}
 	for _, entry := range entries {
-		if path := filepath.Join(c.DataDir, entry.Name()); path != folder && entry.Name() != "lost+found" {
+		if path := filepath.Join(volume, entry.Name()); path != folder && entry.Name() != "lost+found" {
 			return fmt.Errorf("the volume is not empty: it holds %s; nothing was changed", entry.Name())
 		}
 	}
@@ -166,8 +166,8 @@ func (c Config) onlyHolds(folder string) error {
 }
 
 // lockVolume keeps a second restore away from the volume, also one in another pod on the same machine.
-func (c Config) lockVolume() (*os.File, error) {
-	folder, err := os.Open(c.DataDir)
+func lockVolume(path string) (*os.File, error) {
+	folder, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("open the volume to lock it: %w", err)
 	}

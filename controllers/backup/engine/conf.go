@@ -20,7 +20,8 @@ const (
 	// PodArchive is the database pod, which archives, and the pods that verify and restore, which read. Credentials
 	// should not permit to remove.
 	PodArchive PodKind = "Archive"
-	// PodJob is a pod that makes base backups and removes expired ones, over the database's pgBackRest server.
+	// PodJob is a pod that makes base backups and removes expired ones, over the database's pgBackRest server, and that
+	// does the same with the application's data: restic's way to each destination is among its files.
 	PodJob PodKind = "Job"
 )
 
@@ -51,7 +52,10 @@ func Files(pod PodKind, repositories []Repository, database Database) (map[strin
 	var errs []error
 	for _, r := range repositories {
 		errs = append(errs, c.repository(r))
-		known.Destinations = append(known.Destinations, Destination{Name: string(r.Destination.Name), Repository: r.Number, Generation: r.Generation})
+		known.Destinations = append(known.Destinations, r.known())
+		if pod == PodJob {
+			errs = append(errs, c.restic(r))
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -59,13 +63,23 @@ func Files(pod PodKind, repositories []Repository, database Database) (map[strin
 	if err := c.ends(pod, database); err != nil {
 		return nil, err
 	}
+	c.files[meta.KeyPgBackRestConf] = []byte(c.text.String())
+	return c.files, c.destinations(known)
+}
+
+// destinations writes destinations.json.
+func (c *configuration) destinations(known Destinations) error {
 	encoded, err := json.MarshalIndent(known, "", "  ")
 	if err != nil {
-		return nil, fmt.Errorf("writing %s: %w", meta.KeyDestinations, err)
+		return fmt.Errorf("writing %s: %w", meta.KeyDestinations, err)
 	}
 	c.files[meta.KeyDestinations] = append(encoded, '\n')
-	c.files[meta.KeyPgBackRestConf] = []byte(c.text.String())
-	return c.files, nil
+	return nil
+}
+
+// known is what destinations.json says of a repository.
+func (r Repository) known() Destination {
+	return Destination{Name: string(r.Destination.Name), Repository: r.Number, Generation: r.Generation}
 }
 
 func checkNumbers(repositories []Repository) error {

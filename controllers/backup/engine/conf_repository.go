@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
-	"github.com/freehold-dev/freehold/controllers/internal/meta"
 )
 
 // mostRetention is pgBackRest's greatest number of days: nothing expires but what Freehold names.
@@ -62,11 +61,17 @@ func (c *configuration) storage(r Repository) ([]string, error) {
 	return nil, fmt.Errorf("destination %s is of no kind that this version of Freehold knows", r.Destination.Name)
 }
 
+// What follows a destination's name in the names of files that its configuration names.
+const (
+	caSuffix     = ".ca.crt"
+	gcsSuffix    = ".gcs.json"
+	sshKeySuffix = ".ssh-key"
+)
+
 // file puts a file beside the configuration and returns its path in the pod.
 func (c *configuration) file(r Repository, suffix string, content []byte) string {
-	name := string(r.Destination.Name) + suffix
-	c.files[name] = content
-	return meta.BackupDir + "/" + name
+	c.files[string(r.Destination.Name)+suffix] = content
+	return inBackupDir(string(r.Destination.Name), suffix)
 }
 
 func (c *configuration) s3(r Repository, s v1alpha1.S3Destination) ([]string, error) {
@@ -91,7 +96,7 @@ func (c *configuration) s3(r Repository, s v1alpha1.S3Destination) ([]string, er
 	if err := checkAuthorities(s.CABundle); err != nil {
 		return nil, fmt.Errorf("caBundle of destination %s cannot be used: %w", r.Destination.Name, err)
 	}
-	return append(options, "storage-ca-file", c.file(r, ".ca.crt", []byte(s.CABundle))), nil
+	return append(options, "storage-ca-file", c.file(r, caSuffix, []byte(s.CABundle))), nil
 }
 
 func or(value, fallback int32) int32 {
@@ -140,7 +145,7 @@ func (c *configuration) gcs(r Repository, g v1alpha1.GCSDestination) ([]string, 
 		"type", "gcs",
 		"gcs-bucket", r.named(g.Bucket),
 		"gcs-key-type", "service",
-		"gcs-key", c.file(r, ".gcs.json", raw),
+		"gcs-key", c.file(r, gcsSuffix, raw),
 	}, nil
 }
 
@@ -191,7 +196,7 @@ func (c *configuration) sftp(r Repository, s v1alpha1.SFTPDestination) ([]string
 		"sftp-host-key-check-type", "fingerprint",
 		"sftp-host-key-hash-type", "sha256",
 		"sftp-host-fingerprint", fingerprint,
-		"sftp-private-key-file", c.file(r, ".ssh-key", key),
+		"sftp-private-key-file", c.file(r, sshKeySuffix, key),
 	}, nil
 }
 

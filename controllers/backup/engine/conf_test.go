@@ -96,8 +96,8 @@ func TestConfigurationsAreTheGoldenOnes(t *testing.T) {
 		"archive-s3-host":    {PodArchive, []Repository{s3("", 0, "")}, nil},
 		"archive-four": {PodArchive, []Repository{sftp(), gcs(), azureWith(CredentialAccountKey, "a2V5"), s3(v1alpha1.URIStyleVirtualHost, 443, "")},
 			[]string{"cellar.ssh-key", "gcs.gcs.json"}},
-		"job-azure-sas": {PodJob, []Repository{azureWith(CredentialSASToken, "?sv=2024-11-04&sig=x%3D")}, nil},
-		"job-s3":        {PodJob, []Repository{s3(v1alpha1.URIStylePath, 443, "")}, nil},
+		"job-azure-sas": {PodJob, []Repository{azureWith(CredentialSASToken, "?sv=2024-11-04&sig=x%3D")}, []string{"azure.restic.json"}},
+		"job-s3":        {PodJob, []Repository{s3(v1alpha1.URIStylePath, 443, "")}, []string{"site-a.restic.json"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			files, err := Files(tc.pod, tc.repositories, database)

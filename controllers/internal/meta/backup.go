@@ -28,6 +28,9 @@ const (
 	BackupJobSecret = "freehold-backup-job"
 	// BackupTLSSecret holds the certificate that the pods of base backups show to the database's pgBackRest server.
 	BackupTLSSecret = "freehold-backup-tls"
+	// BackupFilesSecret is what the application's data is verified and restored with: destinations.json and restic's way
+	// to each of them, with the credentials of BackupSecret. It never enters the database pod.
+	BackupFilesSecret = "freehold-backup-files"
 	// BootstrapSecret is what a new instance is filled with: the source's repositories, read only. It goes once the
 	// instance is filled.
 	BootstrapSecret = "freehold-bootstrap"
@@ -42,9 +45,13 @@ const (
 	ArchivingOff = "off"
 	// KeyDatabaseClaim in InstanceConfigMap repeats AnnotationDatabaseClaim, should that be lost.
 	KeyDatabaseClaim = "database-claim"
+	// KeyAppClaim in InstanceConfigMap repeats AnnotationAppClaim, should that be lost.
+	KeyAppClaim = "app-claim"
 
 	KeyPgBackRestConf = "pgbackrest.conf"
 	KeyDestinations   = "destinations.json"
+	// ResticSuffix follows a destination's name in the key of the file that says how restic reaches it, keys included.
+	ResticSuffix = ".restic.json"
 	// KeyStatusToken is what the operator shows when it asks the archiver how far the archive is.
 	KeyStatusToken = "status-token"
 	// KeyEscrowFile holds a tenant's keys, encrypted with age for people who keep the private keys elsewhere; it is
@@ -56,8 +63,13 @@ const (
 const (
 	// ContainerArchiver stands beside the database: pgBackRest's server, the heartbeat, and the report on the archive.
 	ContainerArchiver = "archiver"
-	// ContainerBackup is the one container of a pod that backs up, verifies or restores.
+	// ContainerBackup is the container of a pod that backs up, verifies or restores the database.
 	ContainerBackup = "backup"
+	// ContainerFiles stands beside it and does the same with the application's data, as the application's user.
+	ContainerFiles = "files"
+	// FilesDir is where ContainerFiles sees the application's data, or the volume that it restores to. It is the same in
+	// all pods and whatever the class's mountPath is: restic finds the snapshot before by it.
+	FilesDir = "/var/lib/freehold/files"
 
 	BackupDir    = "/etc/freehold/backup"
 	BackupTLSDir = "/etc/freehold/backup-tls"
@@ -113,8 +125,12 @@ const (
 const (
 	// AnnotationDatabaseClaim names the claim that the database runs on. Absent: DatabaseClaim.
 	AnnotationDatabaseClaim = "freehold.dev/database-claim"
-	// AnnotationRestoreClaim names a claim that shall exist for a restore, beside the others.
+	// AnnotationAppClaim names the claim that holds the application's data. Absent: AppClaim.
+	AnnotationAppClaim = "freehold.dev/app-claim"
+	// AnnotationRestoreClaim names a claim that shall exist for a restore of the database, beside the others.
 	AnnotationRestoreClaim = "freehold.dev/restore-claim"
+	// AnnotationRestoreAppClaim names a claim that shall exist for a restore of the application's data, beside the others.
+	AnnotationRestoreAppClaim = "freehold.dev/restore-app-claim"
 	// AnnotationStoppedFor names the Restore for which application and database are stopped.
 	AnnotationStoppedFor = "freehold.dev/stopped-for"
 	// AnnotationBootstrapped holds the ID of the instance whose backup the new instance was filled from. Until it does,
@@ -132,10 +148,18 @@ const (
 func DatabaseClaimName(number int) string { return fmt.Sprintf("db-%04d", number) }
 
 // IsDatabaseClaim reports whether a name is one that DatabaseClaimName makes.
-func IsDatabaseClaim(name string) bool {
-	digits, ok := strings.CutPrefix(name, "db-")
+func IsDatabaseClaim(name string) bool { return numbered(name, "db-", DatabaseClaimName) }
+
+// AppClaimName is the name of the claim of a volume with the application's data, by number.
+func AppClaimName(number int) string { return fmt.Sprintf("app-%04d", number) }
+
+// IsAppClaim reports whether a name is one that AppClaimName makes.
+func IsAppClaim(name string) bool { return numbered(name, "app-", AppClaimName) }
+
+func numbered(name, prefix string, made func(int) string) bool {
+	digits, ok := strings.CutPrefix(name, prefix)
 	number, err := strconv.Atoi(digits)
-	return ok && err == nil && number > 0 && DatabaseClaimName(number) == name
+	return ok && err == nil && number > 0 && made(number) == name
 }
 
 // BackupKeysSecret is the name of the Secret in the operator's namespace that keeps the keys of an instance's backups.

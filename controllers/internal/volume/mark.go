@@ -46,12 +46,18 @@ func WriteMark(path string, mark Mark) error {
 	if err != nil {
 		return fmt.Errorf("encode the volume's mark: %w", err)
 	}
+	return WriteFile(path, append(content, '\n'))
+}
+
+// WriteFile leaves either the whole file or the one before, also when the machine fails in between. What it has not
+// finished has the name with PartialSuffix.
+func WriteFile(path string, content []byte) error {
 	partial := path + PartialSuffix
-	if err := writeSynced(partial, append(content, '\n')); err != nil {
+	if err := writeSynced(partial, content); err != nil {
 		return err
 	}
 	if err := os.Rename(partial, path); err != nil {
-		return fmt.Errorf("put the volume's mark in place: %w", err)
+		return fmt.Errorf("put %s in place: %w", filepath.Base(path), err)
 	}
 	return SyncFolder(filepath.Dir(path))
 }
@@ -59,11 +65,11 @@ func WriteMark(path string, mark Mark) error {
 func writeSynced(path string, content []byte) error {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
-		return fmt.Errorf("write the volume's mark: %w", err)
+		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
 	}
 	_, err = file.Write(content)
 	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return fmt.Errorf("write the volume's mark: %w", err)
+		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
 	}
 	return nil
 }

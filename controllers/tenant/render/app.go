@@ -83,7 +83,7 @@ func appMounts(in Inputs, files string) []mounted {
 		made = append(made, fromSecret("tls", meta.AppTLSSecret, meta.TLSDir))
 	}
 	if class.DataVolume != nil {
-		made = append(made, fromClaim("data", meta.AppClaim, string(class.DataVolume.MountPath)))
+		made = append(made, fromClaim(dataVolume, meta.AppClaim, string(class.DataVolume.MountPath)))
 	}
 	for i, path := range class.Pod.WritablePaths {
 		made = append(made, scratch(fmt.Sprintf("writable-%02d", i), string(path), scratchLimit))

@@ -23,7 +23,7 @@ var (
 	// tenant and hardly used fills nodes, on which proofs and probes then find no place.
 	archiverLimits  = limits{resource.MustParse("1"), resource.MustParse("256Mi")}
 	archiverRequest = resource.MustParse("25m")
-	// backupLimits are those of a pod that makes a base backup.
+	// backupLimits are those of a container that makes a base backup, or a snapshot of the application's data.
 	backupLimits = limits{resource.MustParse(meta.BackupPodCPU), resource.MustParse(meta.BackupPodMemory)}
 	// spoolLimit is far beyond what the notes on segments take, one small file each: a pod whose folder is full is stopped.
 	spoolLimit = resource.MustParse("256Mi")
@@ -161,7 +161,8 @@ func destinationPort(destination v1alpha1.BackupDestination) int32 {
 }
 
 // backupReserve is the most that backups use at one moment beside the instance: a base backup to each destination, and
-// one restored server as large as the database, on a throw-away volume or, in its place, on one that it is restored into.
+// one restored server as large as the database, on a throw-away volume or, in its place, on one that it is restored into;
+// and all of that for the application's data, where it is backed up.
 func backupReserve(in Inputs) corev1.ResourceList {
 	total := corev1.ResourceList{}
 	if in.Backup == nil {
@@ -172,6 +173,12 @@ func backupReserve(in Inputs) corev1.ResourceList {
 	}
 	addList(total, maxList(podOf(databaseLimits(in)), runningServer(in.Running)))
 	current := claims(in)[:1]
+	if keepsFiles(in) && in.Backup.Spec.ApplicationData != v1alpha1.ApplicationDataSkip {
+		current = claims(in)[:2]
+		for range len(in.Backup.Spec.Destinations) + 1 {
+			addList(total, podOf(backupLimits)) // Restores of it are pods of their own.
+		}
+	}
 	addList(total, storageDemand(current))
 	addList(total, storageDemand(current))
 	return total

@@ -175,6 +175,23 @@ func TestQuotaHasRoomForBackups(t *testing.T) {
 			t.Errorf("backups may use %s of %s, expected %s", more.String(), name, want)
 		}
 	}
+	keeping := in
+	keeping.Class = dex().Class
+	with, bare := *mustLive(t, keeping).Quota.Spec.Hard, keeping
+	bare.Backup = &v1alpha1.BackupPolicy{Spec: twoSites().Spec}
+	bare.Backup.Spec.ApplicationData = v1alpha1.ApplicationDataSkip
+	for name, want := range map[corev1.ResourceName]string{
+		corev1.ResourcePods:                   "3", // one to each destination, and one restore
+		corev1.ResourceLimitsMemory:           "1536Mi",
+		corev1.ResourceRequestsStorage:        "2Gi",
+		corev1.ResourcePersistentVolumeClaims: "2",
+	} {
+		more := with[name].DeepCopy()
+		more.Sub((*mustLive(t, bare).Quota.Spec.Hard)[name])
+		if more.Cmp(resource.MustParse(want)) != 0 {
+			t.Errorf("backups of the application's data may use %s of %s, expected %s", more.String(), name, want)
+		}
+	}
 	smaller := in
 	smaller.Running = mustRevision(t, in)
 	smaller.Tenant = miniflux().Tenant

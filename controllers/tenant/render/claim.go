@@ -42,34 +42,46 @@ func volumes(in Inputs) []volume {
 		database.size = resource.MustParse(defaultDatabaseStorage)
 	}
 	wanted := []volume{database}
-	app := volume{name: meta.AppClaim, component: meta.ComponentApp}
+	app := volume{name: appClaim(in), component: meta.ComponentApp}
 	if class.App.DataVolume != nil {
 		app.storageClass, app.size = class.App.DataVolume.StorageClassName, class.App.DataVolume.Size
 	}
 	if tenant.App != nil && tenant.App.Storage != nil {
 		app.size = *tenant.App.Storage
 	}
-	if class.App.DataVolume != nil || in.Claims[meta.AppClaim] != nil {
+	if keepsFiles(in) {
 		wanted = append(wanted, app)
 	}
 	for _, name := range in.SpareClaims {
-		wanted = append(wanted, spare(in, name, database))
+		like := database
+		if meta.IsAppClaim(name) {
+			like = app
+		}
+		wanted = append(wanted, spare(in, name, like))
 	}
 	return wanted
+}
+
+// keepsFiles reports whether the application has a volume of its own.
+func keepsFiles(in Inputs) bool {
+	return in.Class.Spec.App.DataVolume != nil || in.Claims[appClaim(in)] != nil
 }
 
 // databaseClaim is the claim that the database runs on.
 func databaseClaim(in Inputs) string { return or(in.DatabaseClaim, meta.DatabaseClaim) }
 
-// spare is a claim of the database beside the one that it runs on. A new one, to restore into, is made as that one is;
-// one that exists stays as it is, and does not grow with the database.
-func spare(in Inputs, name string, database volume) volume {
-	made := volume{name: name, component: meta.ComponentDatabase}
+// appClaim is the claim that holds the application's data.
+func appClaim(in Inputs) string { return or(in.AppClaim, meta.AppClaim) }
+
+// spare is a claim beside the one in use. A new one, to restore into, is made as that one is; one that exists stays as it
+// is, and does not grow with the other.
+func spare(in Inputs, name string, inUse volume) volume {
+	made := volume{name: name, component: inUse.component}
 	if in.Claims[name] != nil {
 		return made
 	}
-	made.storageClass, made.size = database.storageClass, database.size
-	if current := in.Claims[database.name]; current != nil {
+	made.storageClass, made.size = inUse.storageClass, inUse.size
+	if current := in.Claims[inUse.name]; current != nil {
 		made.storageClass = ptr.Deref(current.Spec.StorageClassName, "")
 		if has := current.Spec.Resources.Requests[corev1.ResourceStorage]; has.Cmp(made.size) > 0 {
 			made.size = has

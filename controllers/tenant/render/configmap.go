@@ -37,7 +37,7 @@ func trustConfigMap(in Inputs) *corev1ac.ConfigMapApplyConfiguration {
 // become of its write-ahead log. For the
 // operator it remembers where in the cluster the data is.
 func instanceConfigMap(in Inputs) *corev1ac.ConfigMapApplyConfiguration {
-	return corev1ac.ConfigMap(meta.InstanceConfigMap, namespaceOf(in)).
+	made := corev1ac.ConfigMap(meta.InstanceConfigMap, namespaceOf(in)).
 		WithLabels(labels(in, meta.ComponentDatabase)).
 		WithData(map[string]string{
 			meta.KeyInstanceID:  in.InstanceID,
@@ -48,6 +48,10 @@ func instanceConfigMap(in Inputs) *corev1ac.ConfigMapApplyConfiguration {
 			meta.KeyInstanceUser:     databaseUser(in),
 			meta.KeyDatabaseClaim:    databaseClaim(in),
 		})
+	if keepsFiles(in) {
+		made.WithData(map[string]string{meta.KeyAppClaim: appClaim(in)})
+	}
+	return made
 }
 
 // edgeListsConfigMap are the lists that HAProxy reads beside its configuration: hostnames and client networks.

@@ -43,7 +43,7 @@ func applyAll(t *testing.T, c client.Client, in render.Inputs, want apply.Result
 	applyEach(t, a, apply.ConfigMap, want, append(o.ConfigMaps, revision.ConfigMaps...)...)
 	applyEach(t, a, apply.Service, want, o.Services...)
 	applyEach(t, a, apply.PersistentVolumeClaim, want, o.Claims...)
-	db, app, edge := revision.Workloads(1, render.Scale(in.Tenant, in.Class, false), meta.DatabaseClaim)
+	db, app, edge := revision.Workloads(1, render.Scale(in.Tenant, in.Class, false), meta.DatabaseClaim, meta.AppClaim)
 	applyEach(t, a, apply.StatefulSet, want, db, app)
 	applyEach(t, a, apply.Deployment, want, edge)
 	applyEach(t, a, apply.PodDisruptionBudget, want, o.Budgets...)

@@ -23,7 +23,7 @@ const (
 	// begin it again.
 	recoverySeconds = 3600
 	startupPeriod   = 2
-	// dataVolume is the database's volume in its pods.
+	// dataVolume is the volume with the data in the pods of database and application.
 	dataVolume = "data"
 	// rolloutHistory is how many of its own revisions Kubernetes keeps; Freehold keeps a tenant's.
 	rolloutHistory = 2

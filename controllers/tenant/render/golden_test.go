@@ -32,7 +32,7 @@ func TestRevisionIsTheGoldenOne(t *testing.T) {
 	for name, in := range shapes {
 		t.Run(name, func(t *testing.T) {
 			revision := mustRevision(t, in())
-			database, app, edge := revision.Workloads(1, render.Scale(in().Tenant, in().Class, false), meta.DatabaseClaim)
+			database, app, edge := revision.Workloads(1, render.Scale(in().Tenant, in().Class, false), meta.DatabaseClaim, meta.AppClaim)
 			var objects []any
 			for _, config := range revision.ConfigMaps {
 				objects = append(objects, config)

@@ -150,7 +150,7 @@ func TestARevisionWithUnknownFieldsIsRefused(t *testing.T) {
 func TestWorkloadsAreCopiesWithNumberHashAndReplicas(t *testing.T) {
 	revision := mustRevision(t, dex())
 	hash := revision.Hash()
-	db, app, edge := revision.Workloads(7, render.Replicas{Database: 1, App: 1, Edge: 3}, meta.DatabaseClaim)
+	db, app, edge := revision.Workloads(7, render.Replicas{Database: 1, App: 1, Edge: 3}, meta.DatabaseClaim, meta.AppClaim)
 	for name, annotations := range map[string]map[string]string{"db": db.Annotations, "app": app.Annotations, "edge": edge.Annotations} {
 		if annotations[meta.AnnotationRevision] != "7" || annotations[meta.AnnotationRevisionHash] != hash {
 			t.Errorf("%s is annotated with %v, expected revision 7 with hash %s", name, annotations, hash)
@@ -189,12 +189,12 @@ func TestScale(t *testing.T) {
 func TestTheDatabaseMovesToAnotherClaimWithoutAnotherRevision(t *testing.T) {
 	in := dex()
 	revision := mustRevision(t, in)
-	in.DatabaseClaim, in.SpareClaims = "db-0002", []string{"db-0001"}
+	in.DatabaseClaim, in.AppClaim, in.SpareClaims = "db-0002", "app-0002", []string{"db-0001", "app-0001"}
 	if moved := mustRevision(t, in); moved.Hash() != revision.Hash() {
 		t.Error("a restore into another claim looks like an update")
 	}
-	mounted := func(claim string) []string {
-		db, app, _ := revision.Workloads(1, render.Replicas{}, claim)
+	mounted := func(database, files string) []string {
+		db, app, _ := revision.Workloads(1, render.Replicas{}, database, files)
 		var names []string
 		for _, volume := range append(db.Spec.Template.Spec.Volumes, app.Spec.Template.Spec.Volumes...) {
 			if volume.PersistentVolumeClaim != nil {
@@ -203,13 +203,14 @@ func TestTheDatabaseMovesToAnotherClaimWithoutAnotherRevision(t *testing.T) {
 		}
 		return names
 	}
-	equal(t, "claims before", mounted("db-0001"), []string{"db-0001", "app-0001"})
-	equal(t, "claims after", mounted("db-0002"), []string{"db-0002", "app-0001"})
-	equal(t, "claims before, asked again", mounted("db-0001"), []string{"db-0001", "app-0001"})
-	db, _, _ := revision.Workloads(1, render.Replicas{}, "db-0002")
-	render.MountDatabase(db, meta.DatabaseClaim)
-	same, _, _ := revision.Workloads(1, render.Replicas{}, meta.DatabaseClaim)
-	if !equality.Semantic.DeepEqual(db, same) {
+	equal(t, "claims before", mounted("db-0001", "app-0001"), []string{"db-0001", "app-0001"})
+	equal(t, "claims after", mounted("db-0002", "app-0002"), []string{"db-0002", "app-0002"})
+	equal(t, "claims before, asked again", mounted("db-0001", "app-0001"), []string{"db-0001", "app-0001"})
+	db, app, _ := revision.Workloads(1, render.Replicas{}, "db-0002", "app-0002")
+	render.MountData(db, meta.DatabaseClaim)
+	render.MountData(app, meta.AppClaim)
+	same, sameApp, _ := revision.Workloads(1, render.Replicas{}, meta.DatabaseClaim, meta.AppClaim)
+	if !equality.Semantic.DeepEqual(db, same) || !equality.Semantic.DeepEqual(app, sameApp) {
 		t.Error("a workload that was moved cannot be read back as its revision")
 	}
 }
@@ -244,7 +245,7 @@ func TestYesterdaysRevisionsMakeYesterdaysWorkloads(t *testing.T) {
 			if hash := revision.Hash(); !strings.Contains(path, hash) {
 				t.Errorf("the hash is %s now", hash)
 			}
-			db, app, edge := revision.Workloads(3, render.Replicas{Database: 1, App: 1, Edge: 2}, meta.DatabaseClaim)
+			db, app, edge := revision.Workloads(3, render.Replicas{Database: 1, App: 1, Edge: 2}, meta.DatabaseClaim, meta.AppClaim)
 			want, err := os.ReadFile(strings.TrimSuffix(path, ".json") + ".workloads")
 			if err != nil {
 				t.Fatal(err)

@@ -77,8 +77,10 @@ type Inputs struct {
 	Backup *v1alpha1.BackupPolicy
 	// DatabaseClaim is the claim that the database runs on; empty for the first one. Revisions do not know it.
 	DatabaseClaim string
-	// SpareClaims are the other claims of the database that are to exist: one that a restore asks for, and those that
-	// were the database's before, or became none.
+	// AppClaim is the claim that holds the application's data; empty for the first one. Revisions do not know it.
+	AppClaim string
+	// SpareClaims are the other claims of database and application that are to exist: those that a restore asks for, and
+	// those that were in use before, or never came into it.
 	SpareClaims []string
 	// Claims are the live claims by name: their storage class is kept and they never shrink.
 	Claims map[string]*corev1.PersistentVolumeClaim

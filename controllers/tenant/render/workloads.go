@@ -24,10 +24,10 @@ func Scale(t *v1alpha1.Tenant, c *v1alpha1.TenantClass, stopped bool) Replicas {
 	return Replicas{Database: 1, App: 1, Edge: edgeReplicas(c)}
 }
 
-// Workloads are the revision's workloads as they are applied: with replicas, with the claim that the database runs on,
+// Workloads are the revision's workloads as they are applied: with replicas, with the claims that database and application run on,
 // and annotated with the revision's number and hash so that a lost revision can be rebuilt from them. They are copies and
 // share nothing with r.
-func (r *Revision) Workloads(number int64, replicas Replicas, databaseClaim string) (db, app *appsv1ac.StatefulSetApplyConfiguration, edge *appsv1ac.DeploymentApplyConfiguration) {
+func (r *Revision) Workloads(number int64, replicas Replicas, databaseClaim, appClaim string) (db, app *appsv1ac.StatefulSetApplyConfiguration, edge *appsv1ac.DeploymentApplyConfiguration) {
 	raw, err := r.Encode()
 	if err != nil {
 		panic(err) // See Hash.
@@ -43,17 +43,19 @@ func (r *Revision) Workloads(number int64, replicas Replicas, databaseClaim stri
 	made.Database.WithAnnotations(annotations).Spec.WithReplicas(replicas.Database)
 	made.App.WithAnnotations(annotations).Spec.WithReplicas(replicas.App)
 	made.Edge.WithAnnotations(annotations).Spec.WithReplicas(replicas.Edge)
-	MountDatabase(made.Database, databaseClaim)
+	MountData(made.Database, databaseClaim)
+	MountData(made.App, appClaim)
 	return made.Database, made.App, made.Edge
 }
 
-// MountDatabase puts a claim in the place of the one that the database's pods mount. A revision always has the first
-// one, so that a restore into another is no update; to read a revision back from a workload, give it the first one again.
-func MountDatabase(database *appsv1ac.StatefulSetApplyConfiguration, claim string) {
-	if database.Spec == nil || database.Spec.Template == nil || database.Spec.Template.Spec == nil {
+// MountData puts a claim in the place of the one with the data that a workload's pods mount, if they mount one. A revision
+// always has the first one, so that a restore into another is no update; to read a revision back from a workload, give it
+// the first one again.
+func MountData(workload *appsv1ac.StatefulSetApplyConfiguration, claim string) {
+	if workload.Spec == nil || workload.Spec.Template == nil || workload.Spec.Template.Spec == nil {
 		return // What is left of a workload that somebody has taken apart.
 	}
-	volumes := database.Spec.Template.Spec.Volumes
+	volumes := workload.Spec.Template.Spec.Volumes
 	for i := range volumes {
 		if volumes[i].PersistentVolumeClaim != nil && ptr.Deref(volumes[i].Name, "") == dataVolume {
 			volumes[i].PersistentVolumeClaim.WithClaimName(claim)

@@ -47,6 +47,10 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: numeric
       default: 300
+- name: com.github.freehold-dev.freehold.api.v1alpha1.ApplicationDataBackup
+  scalar: string
+- name: com.github.freehold-dev.freehold.api.v1alpha1.ApplicationDataRestore
+  scalar: string
 - name: com.github.freehold-dev.freehold.api.v1alpha1.AzureDestination
   map:
     fields:
@@ -147,6 +151,10 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.freehold-dev.freehold.api.v1alpha1.BackupPolicySpec
   map:
     fields:
+    - name: applicationData
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.ApplicationDataBackup
+      default: Include
     - name: destinations
       type:
         list:
@@ -253,6 +261,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: repositorySize
       type:
         namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+    - name: snapshot
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.FilesSnapshot
     - name: startLSN
       type:
         scalar: string
@@ -606,6 +617,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - type
+    - name: files
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.FilesStatus
     - name: fullBackups
       type:
         scalar: numeric
@@ -666,6 +680,51 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: com.github.freehold-dev.freehold.api.v1alpha1.EnvSource
     - name: value
+      type:
+        scalar: string
+- name: com.github.freehold-dev.freehold.api.v1alpha1.FilesSnapshot
+  map:
+    fields:
+    - name: files
+      type:
+        scalar: numeric
+    - name: id
+      type:
+        scalar: string
+    - name: repositorySize
+      type:
+        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+    - name: size
+      type:
+        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+    - name: takenAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+- name: com.github.freehold-dev.freehold.api.v1alpha1.FilesStatus
+  map:
+    fields:
+    - name: files
+      type:
+        scalar: numeric
+    - name: firstSnapshot
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: lastSnapshot
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: lastVerified
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: recoverySeconds
+      type:
+        scalar: numeric
+    - name: size
+      type:
+        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+    - name: snapshots
+      type:
+        scalar: numeric
+    - name: verifiedSnapshot
       type:
         scalar: string
 - name: com.github.freehold-dev.freehold.api.v1alpha1.GCSDestination
@@ -783,6 +842,7 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: com.github.freehold-dev.freehold.api.v1alpha1.RestoreSpec
       default:
+        applicationData: Restore
         target: {}
     - name: status
       type:
@@ -792,6 +852,10 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.freehold-dev.freehold.api.v1alpha1.RestoreSpec
   map:
     fields:
+    - name: applicationData
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.ApplicationDataRestore
+      default: Restore
     - name: decision
       type:
         namedType: com.github.freehold-dev.freehold.api.v1alpha1.RestoreDecision
@@ -802,6 +866,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.freehold-dev.freehold.api.v1alpha1.RestoreStatus
   map:
     fields:
+    - name: appClaim
+      type:
+        scalar: string
     - name: backup
       type:
         namedType: com.github.freehold-dev.freehold.api.v1alpha1.BackupLabel
@@ -828,12 +895,21 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: associative
+    - name: previousAppClaim
+      type:
+        scalar: string
     - name: previousClaim
       type:
         scalar: string
     - name: reachedTime
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    - name: snapshot
+      type:
+        scalar: string
+    - name: snapshotTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
     - name: startedAt
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time

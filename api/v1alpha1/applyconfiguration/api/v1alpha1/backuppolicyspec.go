@@ -4,6 +4,10 @@
 
 package v1alpha1
 
+import (
+	apiv1alpha1 "github.com/freehold-dev/freehold/api/v1alpha1"
+)
+
 // BackupPolicySpecApplyConfiguration represents a declarative configuration of the BackupPolicySpec type for use
 // with apply.
 //
@@ -19,6 +23,10 @@ type BackupPolicySpecApplyConfiguration struct {
 	Verification *BackupVerificationApplyConfiguration `json:"verification,omitempty"`
 	// limits say from when on backups count as too old.
 	Limits *BackupLimitsApplyConfiguration `json:"limits,omitempty"`
+	// applicationData says whether the volume that an application keeps its data on (app.dataVolume of the class) is
+	// backed up (Include) or not (Skip). A snapshot of it is made with each base backup, while the application runs: what
+	// is written meanwhile may be in it or not. Instances without such a volume have none. Default: Include.
+	ApplicationData *apiv1alpha1.ApplicationDataBackup `json:"applicationData,omitempty"`
 	// keyEscrow says who can read the keys of backups when the cluster is lost.
 	KeyEscrow *KeyEscrowApplyConfiguration `json:"keyEscrow,omitempty"`
 }
@@ -71,6 +79,14 @@ func (b *BackupPolicySpecApplyConfiguration) WithVerification(value *BackupVerif
 // If called multiple times, the Limits field is set to the value of the last call.
 func (b *BackupPolicySpecApplyConfiguration) WithLimits(value *BackupLimitsApplyConfiguration) *BackupPolicySpecApplyConfiguration {
 	b.Limits = value
+	return b
+}
+
+// WithApplicationData sets the ApplicationData field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ApplicationData field is set to the value of the last call.
+func (b *BackupPolicySpecApplyConfiguration) WithApplicationData(value apiv1alpha1.ApplicationDataBackup) *BackupPolicySpecApplyConfiguration {
+	b.ApplicationData = &value
 	return b
 }
 

@@ -32,7 +32,10 @@ type BackupStatusApplyConfiguration struct {
 	RepositorySize *resource.Quantity `json:"repositorySize,omitempty"`
 	// databaseSize is how many bytes the database had.
 	DatabaseSize *resource.Quantity `json:"databaseSize,omitempty"`
-	// conditions of the backup: Complete.
+	// snapshot of the application's data that was made with it; absent if there is none.
+	Snapshot *FilesSnapshotApplyConfiguration `json:"snapshot,omitempty"`
+	// conditions of the backup: Complete, which is True if the database and, where it is backed up, the application's data
+	// are in the destination.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
 
@@ -103,6 +106,14 @@ func (b *BackupStatusApplyConfiguration) WithRepositorySize(value resource.Quant
 // If called multiple times, the DatabaseSize field is set to the value of the last call.
 func (b *BackupStatusApplyConfiguration) WithDatabaseSize(value resource.Quantity) *BackupStatusApplyConfiguration {
 	b.DatabaseSize = &value
+	return b
+}
+
+// WithSnapshot sets the Snapshot field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Snapshot field is set to the value of the last call.
+func (b *BackupStatusApplyConfiguration) WithSnapshot(value *FilesSnapshotApplyConfiguration) *BackupStatusApplyConfiguration {
+	b.Snapshot = value
 	return b
 }
 

@@ -38,6 +38,8 @@ type DestinationStatusApplyConfiguration struct {
 	VerifiedBackup *string `json:"verifiedBackup,omitempty"`
 	// recoverySeconds is how many seconds that restore took, until the server answered.
 	RecoverySeconds *int32 `json:"recoverySeconds,omitempty"`
+	// files is what is known of the application's data there; absent where none is backed up.
+	Files *FilesStatusApplyConfiguration `json:"files,omitempty"`
 	// conditions of the destination: BackedUp, PointInTimeRecoverable, Recoverable and Retained.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
@@ -133,6 +135,14 @@ func (b *DestinationStatusApplyConfiguration) WithVerifiedBackup(value string) *
 // If called multiple times, the RecoverySeconds field is set to the value of the last call.
 func (b *DestinationStatusApplyConfiguration) WithRecoverySeconds(value int32) *DestinationStatusApplyConfiguration {
 	b.RecoverySeconds = &value
+	return b
+}
+
+// WithFiles sets the Files field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Files field is set to the value of the last call.
+func (b *DestinationStatusApplyConfiguration) WithFiles(value *FilesStatusApplyConfiguration) *DestinationStatusApplyConfiguration {
+	b.Files = value
 	return b
 }
 

@@ -15,6 +15,11 @@ import (
 type RestoreSpecApplyConfiguration struct {
 	// target says which state of the data shall come back. Default: the latest.
 	Target *RestoreTargetApplyConfiguration `json:"target,omitempty"`
+	// applicationData says whether the data that the application keeps on its own volume comes back too (Restore), from the
+	// last snapshot at or before the target, or stays as it is (Leave). Snapshots are made with base backups, so such data
+	// may be up to a day older than the database's; without a snapshot the Restore is refused. Where nothing of the
+	// application is backed up, its volume is left as it is. Default: Restore.
+	ApplicationData *apiv1alpha1.ApplicationDataRestore `json:"applicationData,omitempty"`
 	// decision says whether the restored data shall stay (Accept) or the volume from before shall come back (Revert).
 	// Until it is taken both volumes are kept, and the Restore's condition Accepted is False. Default: none.
 	Decision *apiv1alpha1.RestoreDecision `json:"decision,omitempty"`
@@ -31,6 +36,14 @@ func RestoreSpec() *RestoreSpecApplyConfiguration {
 // If called multiple times, the Target field is set to the value of the last call.
 func (b *RestoreSpecApplyConfiguration) WithTarget(value *RestoreTargetApplyConfiguration) *RestoreSpecApplyConfiguration {
 	b.Target = value
+	return b
+}
+
+// WithApplicationData sets the ApplicationData field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ApplicationData field is set to the value of the last call.
+func (b *RestoreSpecApplyConfiguration) WithApplicationData(value apiv1alpha1.ApplicationDataRestore) *RestoreSpecApplyConfiguration {
+	b.ApplicationData = &value
 	return b
 }
 

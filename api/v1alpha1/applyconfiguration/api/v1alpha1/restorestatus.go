@@ -26,6 +26,14 @@ type RestoreStatusApplyConfiguration struct {
 	// keptVolumes are the PersistentVolumes with the data from before. They stay when their claims are removed, a day after
 	// the Restore was accepted, until somebody removes them.
 	KeptVolumes []string `json:"keptVolumes,omitempty"`
+	// snapshot of the application's data that was restored; empty if none was.
+	Snapshot *string `json:"snapshot,omitempty"`
+	// snapshotTime is when that snapshot was made: the application's data is as it was then.
+	SnapshotTime *v1.Time `json:"snapshotTime,omitempty"`
+	// appClaim is the PersistentVolumeClaim that holds the application's restored data; empty if none was restored.
+	AppClaim *string `json:"appClaim,omitempty"`
+	// previousAppClaim is the PersistentVolumeClaim that holds the application's data from before.
+	PreviousAppClaim *string `json:"previousAppClaim,omitempty"`
 	// reachedTime is when the last transaction that the restored data holds was committed.
 	ReachedTime *v1.MicroTime `json:"reachedTime,omitempty"`
 	// startedAt is when the restore began, and the database was stopped.
@@ -81,6 +89,38 @@ func (b *RestoreStatusApplyConfiguration) WithKeptVolumes(values ...string) *Res
 	for i := range values {
 		b.KeptVolumes = append(b.KeptVolumes, values[i])
 	}
+	return b
+}
+
+// WithSnapshot sets the Snapshot field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Snapshot field is set to the value of the last call.
+func (b *RestoreStatusApplyConfiguration) WithSnapshot(value string) *RestoreStatusApplyConfiguration {
+	b.Snapshot = &value
+	return b
+}
+
+// WithSnapshotTime sets the SnapshotTime field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the SnapshotTime field is set to the value of the last call.
+func (b *RestoreStatusApplyConfiguration) WithSnapshotTime(value v1.Time) *RestoreStatusApplyConfiguration {
+	b.SnapshotTime = &value
+	return b
+}
+
+// WithAppClaim sets the AppClaim field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the AppClaim field is set to the value of the last call.
+func (b *RestoreStatusApplyConfiguration) WithAppClaim(value string) *RestoreStatusApplyConfiguration {
+	b.AppClaim = &value
+	return b
+}
+
+// WithPreviousAppClaim sets the PreviousAppClaim field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the PreviousAppClaim field is set to the value of the last call.
+func (b *RestoreStatusApplyConfiguration) WithPreviousAppClaim(value string) *RestoreStatusApplyConfiguration {
+	b.PreviousAppClaim = &value
 	return b
 }
 

@@ -11,8 +11,9 @@ package v1alpha1
 type TenantBootstrapApplyConfiguration struct {
 	// adopt takes over the retained data of an instance that was deleted before.
 	Adopt *AdoptInstanceApplyConfiguration `json:"adopt,omitempty"`
-	// restore fills a new instance from another one's backups before it starts. It has no effect on an instance that
-	// holds data.
+	// restore fills a new instance from another one's backups before it starts: its database, and, if the policy includes
+	// it, what the other's application kept on a volume of its own, as far as there is a snapshot of it. It has no effect
+	// on an instance that holds data.
 	Restore *BootstrapRestoreApplyConfiguration `json:"restore,omitempty"`
 }
 
