@@ -241,6 +241,36 @@ func TestATimeComesBackAndLaterOnesAndTheOldVolumeToo(t *testing.T) {
 	w.fails(w.restorePod(w.newVolume()), engine.FailedEngine, "not that of instance", revert.Args())
 }
 
+func TestABackupFromAfterTheMomentOfAnEarlierRestoreCanBeRestored(t *testing.T) {
+	t.Parallel()
+	w, times := settled(t)
+	w.backUp("site-a")
+	w.sql("postgres", "SELECT pg_sleep(1.1)")
+	late := w.note(4)
+	w.sql("postgres", "UPDATE freehold.heartbeat SET at = clock_timestamp()")
+	w.handOver()
+	w.stop()
+
+	// The newest timeline leaves the first one before the second backup.
+	first := w.newVolume()
+	w.must(w.restorePod(first), restoreOptions("first", times[2]).Args())
+	w.goOver(first)
+	w.handOver()
+	w.stop()
+
+	second := w.newVolume()
+	o := restoreOptions("second", late)
+	o.Timeline, o.TimelineAfter = "1", 2
+	if got := w.must(w.restorePod(second), o.Args()).Recovery.Timeline; got != 3 {
+		t.Fatalf("the second restore is on timeline %d, want 3", got)
+	}
+	nothingStays(t, second)
+	w.goOver(second)
+	if got := w.notes(); got != "1,2,3,4" {
+		t.Fatalf("the rows are %s, want 1,2,3,4", got)
+	}
+}
+
 // nothingStays looks for what a recovery leaves behind.
 func nothingStays(t *testing.T, volume string) {
 	t.Helper()

@@ -114,8 +114,12 @@ func historyFile(timeline int) string { return fmt.Sprintf("%08X.history", timel
 
 // fetch restores the base backup's files into a folder, which must be empty or not there.
 func (r *repository) fetch(ctx context.Context, s origin, folder string) error {
-	// What pgBackRest would write for the recovery would stay in the database for ever: we pass it on the command line.
-	return r.do(ctx, r.ofStanza("restore", "--set="+s.backup.Label, "--type=preserve", "--pg1-path="+folder, "--spool-path="+r.spool())...)
+	// How to recover is passed to the server on its command line, which counts more than what pgBackRest writes for it; and
+	// that is removed in the end. It must be told of a timeline all the same: without one, also with --type=preserve, it
+	// refuses each backup that the newest timeline of all does not come from, such as one made after the moment that an
+	// earlier restore went back to (timelineVerify in its src/command/restore/timeline.c).
+	return r.do(ctx, r.ofStanza("restore", "--set="+s.backup.Label, "--type=default", "--target-timeline="+engine.TimelineCurrent,
+		"--pg1-path="+folder, "--spool-path="+r.spool())...)
 }
 
 // spool is where segments of the write-ahead log wait that are fetched ahead. A restore removes what is there.
