@@ -66,6 +66,9 @@ func (r *ClassReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 	}
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := r.client.Patch(ctx, class, patch, client.FieldOwner(meta.FieldOwner)); err != nil {
+		if stale := asStale(err); stale != nil {
+			return reconcile.Result{RequeueAfter: stale.retry}, nil // Somebody else wrote it meanwhile: no trouble of anybody's.
+		}
 		return reconcile.Result{}, client.IgnoreNotFound(fmt.Errorf("marking TenantClass %s: %w", class.Name, err))
 	}
 	return reconcile.Result{}, nil

@@ -3,11 +3,16 @@
 package tenant_test
 
 import (
+	"context"
+	"errors"
+	"time"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
@@ -48,6 +53,19 @@ var _ = Describe("A class", func() {
 		w.classPass()
 		_, err = w.readClass()
 		Expect(apierrors.IsNotFound(err)).To(BeTrue(), "reading the class gave: %v", err)
+	})
+
+	It("that somebody else wrote meanwhile is looked at again, and that is no error", func() {
+		w := newWorld()
+		w.create(w.class(), w.tenant())
+		behind := interceptor.NewClient(w.client, interceptor.Funcs{
+			Patch: func(_ context.Context, _ client.WithWatch, o client.Object, _ client.Patch, _ ...client.PatchOption) error {
+				return apierrors.NewConflict(v1alpha1.GroupVersion.WithResource("tenantclasses").GroupResource(), o.GetName(), errors.New("the object has been modified"))
+			},
+		})
+		result, err := tenant.NewClassReconciler(behind, w.events).Reconcile(ctx, reconcile.Request{NamespacedName: types.NamespacedName{Name: w.name}})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(result.RequeueAfter).To(Equal(time.Second))
 	})
 
 	It("that no Tenant names goes at once", func() {
