@@ -23,10 +23,13 @@ func mountLimited(ctx context.Context, path string, size int64) error {
 		return err
 	}
 	image := imageOf(path)
-	if _, err := os.Stat(image); err != nil {
+	switch _, err := os.Stat(image); {
+	case errors.Is(err, os.ErrNotExist):
 		if err := makeFileSystem(ctx, image, size); err != nil {
 			return err
 		}
+	case err != nil:
+		return err // Only what is known not to be there is made.
 	}
 	if err := command(ctx, "mount", "-o", "loop", image, path); err != nil {
 		return err
