@@ -21,7 +21,7 @@ import (
 func TestTheOperatorDeletesOnlyClaimsThatWerePutAside(t *testing.T) {
 	p, breakGlass := protect(t, "tenant-coleman")
 	ns := p.namespace.Name
-	elsewhere := instanceIn("tenant-endframe")
+	elsewhere := instanceIn("tenant-nextdoor")
 	elsewhere.way = binding(elsewhere.namespace.Name, "view", "somebody")
 	elsewhere.store(t, breakGlass)
 	const (
