@@ -130,7 +130,7 @@ func TestARestoreOfWhichOneHalfFailsLeavesBothAsTheyWere(t *testing.T) {
 }
 
 func TestARestoreToBeforeTheFirstSnapshotIsRefusedUnlessTheDataStays(t *testing.T) {
-	s := newFilesScene(t, "early")
+	s := newFilesScene(t, "before-files")
 	s.order("early", to(3))
 	s.pass("early")
 	s.Expect(s.tells("early", v1alpha1.ConditionComplete)).To(And(HavePrefix("False TargetOutsideWindow"),
