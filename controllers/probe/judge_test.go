@@ -58,9 +58,9 @@ func strictly(a dial.Attempt) dial.Outcome {
 	out := dial.Outcome{ID: a.ID, Result: dial.Open, Tries: 1}
 	switch a.Kind {
 	case dial.Gate:
-		out.Handshake = &dial.Handshake{Version: "TLS 1.3", Lowest: "TLS 1.2", Names: true, NotAfter: evening.Add(time.Hour)}
+		out.Handshake = &dial.Handshake{Version: "TLS 1.3", Lowest: "TLS 1.2", Names: true, NotAfter: evening.AddDate(100, 0, 0)}
 	case dial.TLS, dial.PostgreSQL:
-		out.Handshake = &dial.Handshake{Version: "TLS 1.3", Names: true, Verified: true, NotAfter: evening.Add(time.Hour)}
+		out.Handshake = &dial.Handshake{Version: "TLS 1.3", Names: true, Verified: true, NotAfter: evening.AddDate(100, 0, 0)}
 	case dial.Status:
 		out.Gate = &dial.GateStatus{Closed: a.Closed, Workers: 1}
 	default:
