@@ -57,6 +57,21 @@ func claimOfFiles(workload *appsv1.StatefulSet) string {
 	return ""
 }
 
+// appClaim is the claim with the application's data: the Namespace says so, and, should that be lost, what repeats it. What
+// the workload mounts follows the two, and is some moments behind after a restore. "" if the application keeps no data.
+func appClaim(namespace *corev1.Namespace, facts *corev1.ConfigMap, mounts string) string {
+	if mounts == "" {
+		return ""
+	}
+	if name := namespace.Annotations[meta.AnnotationAppClaim]; name != "" {
+		return name
+	}
+	if facts != nil && facts.Data[meta.KeyAppClaim] != "" {
+		return facts.Data[meta.KeyAppClaim]
+	}
+	return mounts
+}
+
 // backsUpFiles reports whether the application's data is to be backed up: there is some, and the policy includes it.
 func (s *scope) backsUpFiles() bool {
 	return s.observed.application != nil && s.observed.policy != nil && s.observed.policy.Spec.ApplicationData != v1alpha1.ApplicationDataSkip

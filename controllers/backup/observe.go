@@ -67,6 +67,8 @@ type observed struct {
 	claim    *corev1.PersistentVolumeClaim
 	// application is nil if it keeps no data on a volume, or does not exist.
 	application *application
+	// mounts is the claim with the application's data that its workload mounts, appClaim the one that it shall mount.
+	mounts, appClaim string
 	// databaseName is the database that holds the instance's data.
 	databaseName string
 	// authorities are what the database's certificates are checked against, in PEM.
@@ -153,6 +155,8 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	if err := get(ctx, r.client, inside(databaseClaim(o.namespace, facts)), &o.claim); err != nil {
 		return err
 	}
+	o.mounts = claimOfFiles(app)
+	o.appClaim = appClaim(o.namespace, facts, o.mounts)
 	if o.application, err = observeApplication(ctx, r.client, s.namespace, app); err != nil {
 		return err
 	}
@@ -315,6 +319,8 @@ func (s *scope) held() string {
 		return "the instance is suspended"
 	case database == nil || !archives(&database.Spec.Template):
 		return "the running revision archives nothing yet"
+	case s.observed.mounts != s.observed.appClaim:
+		return "the application goes over to another volume" // What it mounts now is left behind: no backup of that.
 	}
 	return ""
 }

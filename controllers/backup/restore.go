@@ -81,6 +81,8 @@ type restoreScope struct {
 	facts *corev1.ConfigMap
 	// application that keeps data on a volume; nil if it keeps none.
 	application *application
+	// mounts is the claim that the application's workload mounts, which a switch reaches later; "" if it keeps no data.
+	mounts string
 	// operation is what there is to do now; kind is "" if nothing is.
 	operation operation
 	// job of the operation, and its result once it has ended.

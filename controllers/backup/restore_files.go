@@ -28,6 +28,7 @@ func (r *RestoreReconciler) observeApplication(ctx context.Context, s *restoreSc
 	workload := &appsv1.StatefulSet{}
 	err := get(ctx, r.client, types.NamespacedName{Namespace: s.restore.Namespace, Name: meta.AppStatefulSet}, &workload)
 	if err == nil {
+		s.mounts = claimOfFiles(workload)
 		s.application, err = observeApplication(ctx, r.client, s.restore.Namespace, workload)
 	}
 	return err
@@ -180,13 +181,8 @@ func (s *restoreScope) noteFiles() {
 	s.restore.Status.Snapshot, s.restore.Status.SnapshotTime = snapshot.ID, timeOf(snapshot.FinishedAt)
 }
 
-// currentAppClaim is the claim with the application's data; "" if there is none.
-func (s *restoreScope) currentAppClaim() string {
-	if s.application == nil {
-		return ""
-	}
-	return s.application.claim.Name
-}
+// currentAppClaim is the claim with the application's data, as the database's is found; "" if there is none.
+func (s *restoreScope) currentAppClaim() string { return appClaim(s.namespace, s.facts, s.mounts) }
 
 // volumes names the volume of the database, and the application's that belongs to it.
 func volumes(database, app string) string {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -178,4 +179,32 @@ func TestRevertingGoesBackToBothVolumes(t *testing.T) {
 	history, err := parseLineage(map[string]string{meta.AnnotationTimelines: s.annotation(meta.AnnotationTimelines)})
 	s.Expect(err).NotTo(HaveOccurred())
 	s.Expect(history.without(at(81))).To(Equal([]engine.Span{{From: at(70), Until: at(80)}}), "what was written between restore and revert is left")
+}
+
+func TestTheVolumeOfTheApplicationIsTheOneThatTheNamespaceNames(t *testing.T) {
+	named := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{meta.AnnotationAppClaim: "app-0003"}}}
+	facts := &corev1.ConfigMap{Data: map[string]string{meta.KeyAppClaim: "app-0002"}}
+	for name, row := range map[string]struct {
+		namespace *corev1.Namespace
+		facts     *corev1.ConfigMap
+		mounts    string
+		want      string
+	}{
+		"the Namespace says so":         {named, facts, "app-0001", "app-0003"},
+		"the annotation is lost":        {&corev1.Namespace{}, facts, "app-0001", "app-0002"},
+		"nobody says so":                {&corev1.Namespace{}, nil, "app-0001", "app-0001"},
+		"the application keeps no data": {named, facts, "", ""},
+	} {
+		s := &restoreScope{namespace: row.namespace, facts: row.facts, mounts: row.mounts}
+		NewWithT(t).Expect(s.currentAppClaim()).To(Equal(row.want), name)
+	}
+}
+
+func TestNothingIsBackedUpWhileTheApplicationGoesOverToAnotherVolume(t *testing.T) {
+	database := &appsv1.StatefulSet{}
+	database.Spec.Template.Spec.Containers = []corev1.Container{{Name: meta.ContainerArchiver}}
+	s := &scope{tenant: &v1alpha1.Tenant{}, observed: observed{database: database, namespace: &corev1.Namespace{}, mounts: "app-0001", appClaim: "app-0002"}}
+	NewWithT(t).Expect(s.held()).To(Equal("the application goes over to another volume"))
+	s.observed.mounts = "app-0002"
+	NewWithT(t).Expect(s.held()).To(BeEmpty())
 }
