@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -129,7 +130,7 @@ func (r *BootstrapReconciler) fill(ctx context.Context, f *filling) error {
 	if err != nil || policy == nil {
 		return err
 	}
-	jobs, err := r.jobs(ctx, f)
+	jobs, ahead, err := r.jobs(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -138,15 +139,28 @@ func (r *BootstrapReconciler) fill(ctx context.Context, f *filling) error {
 		f.say(metav1.ConditionFalse, v1alpha1.ReasonFailed, "BackupPolicy %s has no destination %s, which bootstrap.restore.target names", policy.Name, f.wish.Target.Destination)
 		return nil
 	}
+	slices.SortStableFunc(destinations, func(a, b v1alpha1.BackupDestination) int {
+		switch first, second := ahead[string(a.Name)], ahead[string(b.Name)]; {
+		case first == second:
+			return 0
+		case first:
+			return -1
+		}
+		return 1
+	})
 	var failures []string
+	empty, agreed := 0, nothingAnywhere(jobs)
 	for _, destination := range destinations {
 		job := jobs[string(destination.Name)]
 		if job == nil {
-			failure, err := r.begin(ctx, f, destination)
-			if err != nil || failure == "" {
+			b, err := r.begin(ctx, f, destination, agreed)
+			if err != nil || b.failure == "" {
 				return err
 			}
-			failures = append(failures, fmt.Sprintf("%s: the application's data: %s", destination.Name, failure))
+			if b.nothing != "" {
+				empty++
+			}
+			failures = append(failures, fmt.Sprintf("%s: the application's data: %s", destination.Name, b.failure))
 			continue
 		}
 		f.again = restorePoll
@@ -162,6 +176,10 @@ func (r *BootstrapReconciler) fill(ctx context.Context, f *filling) error {
 			return r.takeOver(ctx, f, job, result.Recovery.Timeline)
 		}
 		failures = append(failures, fmt.Sprintf("%s: %s", destination.Name, failureOf(result)))
+	}
+	if empty == len(destinations) {
+		_, err := r.begin(ctx, f, destinations[0], true)
+		return err
 	}
 	f.again = time.Minute
 	f.say(metav1.ConditionFalse, v1alpha1.ReasonFailed, "no destination could be restored from; each is tried again ten minutes after its attempt failed. %s", strings.Join(failures, "; "))

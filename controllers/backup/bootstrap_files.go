@@ -28,7 +28,7 @@ type brought struct {
 }
 
 // bringFiles brings the application's data from a destination, before the database: its Job may be repeated without harm.
-func (r *BootstrapReconciler) bringFiles(ctx context.Context, f *filling, w *workshop, destination v1alpha1.BackupDestination) (brought, error) {
+func (r *BootstrapReconciler) bringFiles(ctx context.Context, f *filling, w *workshop, destination v1alpha1.BackupDestination, repository engine.Repository) (brought, error) {
 	policy, err := r.policy(ctx, f)
 	if err != nil || policy == nil {
 		return brought{}, err
@@ -42,6 +42,10 @@ func (r *BootstrapReconciler) bringFiles(ctx context.Context, f *filling, w *wor
 		return brought{}, err
 	}
 	if job == nil {
+		// Only what is made now is given the keys: another destination's Job may be reading its own.
+		if err := r.makeSecret(ctx, f, repository); err != nil {
+			return brought{}, err
+		}
 		return brought{}, r.make(ctx, f, w, name, f.filesTask(w, destination))
 	}
 	if endOf(job).IsZero() {
@@ -60,6 +64,16 @@ func (r *BootstrapReconciler) bringFiles(ctx context.Context, f *filling, w *wor
 	default:
 		return brought{failure: result.Failure.Message}, nil
 	}
+}
+
+// nothingAnywhere reports whether all destinations were found to have nothing: a database is restored without it only then.
+func nothingAnywhere(jobs map[string]*batchv1.Job) bool {
+	for _, job := range jobs {
+		if job.Annotations[annotationWithoutFiles] != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // filesTask restores the application's data of the other instance.

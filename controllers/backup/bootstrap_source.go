@@ -68,19 +68,26 @@ func (r *BootstrapReconciler) order(ctx context.Context, f *filling, policy *v1a
 }
 
 // jobs of the filling, by destination.
-func (r *BootstrapReconciler) jobs(ctx context.Context, f *filling) (map[string]*batchv1.Job, error) {
+// ahead are the destinations of which a Job works or was good: they come first, also once a Job that failed before is gone.
+func (r *BootstrapReconciler) jobs(ctx context.Context, f *filling) (found map[string]*batchv1.Job, ahead map[string]bool, err error) {
 	var list batchv1.JobList
-	err := r.api.List(ctx, &list, client.InNamespace(f.namespace.Name), client.MatchingLabels{v1alpha1.LabelBackupJob: engine.JobRestore})
+	err = r.api.List(ctx, &list, client.InNamespace(f.namespace.Name), client.MatchingLabels{v1alpha1.LabelBackupJob: engine.JobRestore})
 	if err != nil {
-		return nil, fmt.Errorf("listing the Jobs in namespace %s: %w", f.namespace.Name, err)
+		return nil, nil, fmt.Errorf("listing the Jobs in namespace %s: %w", f.namespace.Name, err)
 	}
-	found := map[string]*batchv1.Job{}
+	found, ahead = map[string]*batchv1.Job{}, map[string]bool{}
 	for i := range list.Items {
-		if job := &list.Items[i]; job.Annotations[annotationBootstrap] == f.wish.InstanceID && !hasFiles(job) {
-			found[job.Labels[v1alpha1.LabelDestination]] = job
+		job := &list.Items[i]
+		if job.Annotations[annotationBootstrap] != f.wish.InstanceID {
+			continue
+		}
+		destination := job.Labels[v1alpha1.LabelDestination]
+		ahead[destination] = ahead[destination] || stateOf(job) != jobFailed
+		if !hasFiles(job) {
+			found[destination] = job
 		}
 	}
-	return found, nil
+	return found, ahead, nil
 }
 
 // workshop builds the Jobs of the filling; nil, with a word about it, before volumes and workloads to be like are there.
@@ -107,31 +114,35 @@ func (r *BootstrapReconciler) workshop(ctx context.Context, f *filling) (*worksh
 }
 
 // begin makes the Job that restores from one destination, once there are volumes, workloads to be like, the keys, and what
-// the application kept. failure is why that cannot be brought from there.
-func (r *BootstrapReconciler) begin(ctx context.Context, f *filling, destination v1alpha1.BackupDestination) (failure string, err error) {
+// the application kept. A destination that has none of it is filled from only once all are agreed that they have none: else
+// the application would start on an empty volume beside a destination that has its data.
+func (r *BootstrapReconciler) begin(ctx context.Context, f *filling, destination v1alpha1.BackupDestination, agreed bool) (brought, error) {
 	w, err := r.workshop(ctx, f)
 	if err != nil || w == nil {
-		return "", err
+		return brought{}, err
 	}
 	repository, err := r.repository(ctx, f, destination)
 	if err != nil || repository == nil {
-		return "", err // What is missing was said.
+		return brought{}, err // What is missing was said.
 	}
-	if err := r.makeSecret(ctx, f, *repository); err != nil {
-		return "", err
+	files, err := r.bringFiles(ctx, f, w, destination, *repository)
+	if err == nil && files.nothing != "" && !agreed {
+		files.done, files.failure = false, files.nothing
 	}
-	brought, err := r.bringFiles(ctx, f, w, destination)
-	if err != nil || !brought.done {
-		return brought.failure, err
+	if err != nil || !files.done {
+		return files, err
 	}
 	options := restoreOptions(f.wish.Target, nil, engine.RestoreOptions{
 		Destination: string(destination.Name), InstanceID: f.tenant.Status.InstanceID, Restore: f.tenant.Status.InstanceID})
 	options.Timeline = "" // The other instance's lineage is not known: the newest timeline.
 	annotations := map[string]string{annotationBootstrap: f.wish.InstanceID}
-	if brought.nothing != "" {
-		annotations[annotationWithoutFiles] = brought.nothing
+	if files.nothing != "" {
+		annotations[annotationWithoutFiles] = files.nothing
 	}
-	return "", r.make(ctx, f, w, "bootstrap-"+string(destination.Name), task{
+	if err := r.makeSecret(ctx, f, *repository); err != nil {
+		return brought{}, err
+	}
+	return brought{}, r.make(ctx, f, w, "bootstrap-"+string(destination.Name), task{
 		kind: engine.JobRestore, destination: string(destination.Name), claim: meta.DatabaseClaim, secret: meta.BootstrapSecret,
 		annotations: annotations, args: options.Args(),
 	})

@@ -153,6 +153,9 @@ func TestANewInstanceOfWhichNothingOfTheApplicationIsStoredIsFilledAllTheSameAnd
 	n.fills()
 	n.endsFiles(n.filling("files-site-a"), &engine.Failure{Reason: engine.FailedTarget, Message: "there is no snapshot"})
 	n.fills()
+	n.Expect(n.filling("site-a")).To(BeNil(), "another destination may have them")
+	n.endsFiles(n.filling("files-site-b"), &engine.Failure{Reason: engine.FailedTarget, Message: "there is no snapshot"})
+	n.fills()
 	job := n.filling("site-a")
 	n.Expect(job).NotTo(BeNil())
 	n.ends(job, engine.Result{Job: engine.JobRestore, Destination: "site-a", Recovery: &engine.Recovery{Timeline: 4}})
@@ -161,6 +164,32 @@ func TestANewInstanceOfWhichNothingOfTheApplicationIsStoredIsFilledAllTheSameAnd
 	n.Expect(n.says()).To(Equal(says))
 	n.fills()
 	n.Expect(n.says()).To(Equal(says))
+}
+
+func TestANewInstanceTakesTheApplicationsDataFromTheDestinationThatHasIt(t *testing.T) {
+	n := newNewcomer(t, "filled-second", v1alpha1.RestoreTarget{})
+	n.keepsFiles()
+	n.keys()
+	n.fills()
+	n.endsFiles(n.filling("files-site-a"), &engine.Failure{Reason: engine.FailedTarget, Message: "there is no snapshot"})
+	n.fills()
+	n.Expect(n.filling("site-a")).To(BeNil())
+	n.endsFiles(n.filling("files-site-b"), nil)
+	n.fills()
+	n.Expect(n.filling("site-a")).To(BeNil())
+	n.Expect(n.filling("site-b")).NotTo(BeNil())
+	n.Expect(n.filling("site-b").Annotations).NotTo(HaveKey(annotationWithoutFiles))
+
+	keys := func() map[string][]byte {
+		secret := &corev1.Secret{}
+		n.Expect(env.Client.Get(n.ctx, client.ObjectKey{Namespace: n.namespace, Name: meta.BootstrapSecret}, secret)).To(Succeed())
+		return secret.Data
+	}
+	had := keys()
+	n.Expect(env.Client.Delete(n.ctx, n.filling("files-site-a"), client.PropagationPolicy(metav1.DeletePropagationBackground))).To(Succeed(), "its time is over")
+	n.fills()
+	n.Expect(n.filling("files-site-a")).To(BeNil(), "the destination under way goes first")
+	n.Expect(keys()).To(Equal(had), "it keeps its keys")
 }
 
 func TestANewInstanceSaysWhichKeysToBringAndGoesOnWhenTheyAreThere(t *testing.T) {
