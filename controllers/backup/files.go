@@ -370,15 +370,20 @@ func (f facts) filesRecoverable(database verdict) verdict {
 // filesRetained adds to what is said of the base backups in a destination what is to be said of the snapshots there.
 func (f facts) filesRetained(database verdict) verdict {
 	seen := f.backupSeen.files
-	if seen == nil || !database.good() {
+	if !database.good() {
 		return database
 	}
 	keep := f.policy.Retention.BackupDays
+	if seen == nil {
+		return f.filesUntouched(database, keep)
+	}
 	switch e, c := seen.Expiry, seen.Catalogue; {
 	case e != nil && e.Failure != nil:
 		return no(v1alpha1.ReasonExpiryFailed, "expired snapshots of the application's data could not be removed on %s: %s", moment(f.backupSeen.ended), e.Failure.Message)
 	case e != nil && e.Held:
 		return no(v1alpha1.ReasonExpiryHeld, "snapshots of the application's data that have expired are kept, since no newer one was restored and found good; see Recoverable")
+	case c == nil && seen.Failure != nil:
+		return unknown(v1alpha1.ReasonStale, "on %s the snapshots of the application's data could not be listed: %s: %s", moment(f.backupSeen.ended), seen.Failure.Reason, seen.Failure.Message)
 	case c == nil || c.Oldest == nil:
 		return database
 	case (e == nil || !e.HeldForWindow) && f.now.Sub(c.Oldest.StartedAt) > days(keep+overdueDays):
@@ -387,4 +392,18 @@ func (f facts) filesRetained(database verdict) verdict {
 		database.message += fmt.Sprintf("; and %d snapshots of the application's data, the oldest of %s", c.Snapshots, moment(c.Oldest.StartedAt))
 		return database
 	}
+}
+
+// filesUntouched is what is to be said where nobody looked at the snapshots, nor removed any: of a suspended instance, or
+// where the application's data is not backed up any more. What was known of them grows old.
+func (f facts) filesUntouched(database verdict, keep int32) verdict {
+	first := timeIn(filesIn(f.status).FirstSnapshot)
+	if first.IsZero() || f.now.Sub(first) <= days(keep+overdueDays) {
+		return database
+	}
+	why := "the application's data is not backed up any more (see applicationData of the policy); back it up again"
+	if f.suspended {
+		why = "none is removed while the instance does not run; resume it"
+	}
+	return no(v1alpha1.ReasonExpiryHeld, "snapshots of the application's data since %s are kept, which should have been destroyed after %d days: %s, or destroy them by hand", moment(first), keep, why)
 }

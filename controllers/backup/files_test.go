@@ -280,6 +280,7 @@ func TestExpiryOfSnapshotsIsJudged(t *testing.T) {
 		"kept, since none is good": {engine.FilesResult{Expiry: &engine.Expiry{Held: true}}, v1alpha1.ReasonExpiryHeld},
 		"overdue":                  {engine.FilesResult{Expiry: &engine.Expiry{}, Catalogue: &engine.FilesCatalogue{Snapshots: 1, Oldest: old}}, v1alpha1.ReasonExpiryFailed},
 		"kept for the window":      {engine.FilesResult{Expiry: &engine.Expiry{HeldForWindow: true}, Catalogue: &engine.FilesCatalogue{Snapshots: 1, Oldest: old}}, v1alpha1.ReasonFresh},
+		"could not be listed":      {engine.FilesResult{Failure: &engine.Failure{Reason: engine.FailedUnreachable, Message: "no answer"}}, v1alpha1.ReasonStale},
 		"none is there":            {engine.FilesResult{Expiry: &engine.Expiry{}, Catalogue: &engine.FilesCatalogue{}}, v1alpha1.ReasonFresh},
 	} {
 		f := base
@@ -287,6 +288,26 @@ func TestExpiryOfSnapshotsIsJudged(t *testing.T) {
 		if got := f.filesRetained(yes(v1alpha1.ReasonFresh, "well")); got.reason != row.want {
 			t.Errorf("%s: %s %s, want %s", name, got.reason, got.message, row.want)
 		}
+	}
+}
+
+func TestSnapshotsThatNobodyLooksAtAreNotRetainedForLongerThanTheyShould(t *testing.T) {
+	for name, row := range map[string]struct {
+		suspended bool
+		days      int
+		want      string
+	}{
+		"young":                {true, 181, v1alpha1.ReasonFresh},
+		"old, suspended":       {true, 183, "resume it"},
+		"old, not backed up":   {false, 183, "applicationData"},
+		"young, not backed up": {false, 10, v1alpha1.ReasonFresh},
+	} {
+		f := good()
+		f.suspended, f.backupSeen = row.suspended, &resultSeen{ended: noon}
+		f.status.Files = &v1alpha1.FilesStatus{FirstSnapshot: timeOf(noon.Add(-time.Duration(row.days) * 24 * time.Hour))}
+		got := f.filesRetained(yes(v1alpha1.ReasonFresh, "well"))
+		NewWithT(t).Expect(got.reason+" "+got.message).To(ContainSubstring(row.want), name)
+		NewWithT(t).Expect(got.good()).To(Equal(row.want == v1alpha1.ReasonFresh), name)
 	}
 }
 
