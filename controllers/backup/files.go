@@ -77,6 +77,20 @@ func (s *scope) backsUpFiles() bool {
 	return s.observed.application != nil && s.observed.policy != nil && s.observed.policy.Spec.ApplicationData != v1alpha1.ApplicationDataSkip
 }
 
+// lostClaim is the claim with the application's data, if that is to be backed up and the claim is missing. The database is
+// backed up all the same: a container without its volume would never start.
+func (s *scope) lostClaim() string {
+	if s.observed.application != nil || s.observed.policy == nil || s.observed.policy.Spec.ApplicationData == v1alpha1.ApplicationDataSkip {
+		return ""
+	}
+	return s.observed.mounts
+}
+
+// filesLost is what is said of a good database whose application's volume is missing.
+func (f facts) filesLost(database verdict) verdict {
+	return no(v1alpha1.ReasonVolumeLost, "volume claim %s of the application is missing, and its data is not backed up: bring it back; %s", f.lostClaim, database.message)
+}
+
 // files is a second container of a Job's pod, which works on the application's data.
 type files struct {
 	args []string
@@ -325,6 +339,9 @@ func (f filesSeen) any() bool { return ptr.Deref(f.Snapshots, 0) > 0 }
 
 // filesBackedUp adds to what is said of the database's backups what is to be said of the application's data.
 func (f facts) filesBackedUp(database verdict) verdict {
+	if f.lostClaim != "" && database.good() {
+		return f.filesLost(database)
+	}
 	if !f.files || !database.good() {
 		return database
 	}
@@ -352,6 +369,9 @@ func (f facts) filesBackedUp(database verdict) verdict {
 
 // filesRecoverable adds to a good proof of the database what is to be said of the application's data.
 func (f facts) filesRecoverable(database verdict) verdict {
+	if f.lostClaim != "" && database.good() {
+		return f.filesLost(database)
+	}
 	if !f.files || !database.good() {
 		return database
 	}

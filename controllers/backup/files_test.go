@@ -333,3 +333,16 @@ func TestWhichSnapshotsARestoreLeft(t *testing.T) {
 		NewWithT(t).Expect(history.without(row.moment)).To(Equal(row.want), name)
 	}
 }
+
+func TestAMissingVolumeOfTheApplicationIsNoGoodBackup(t *testing.T) {
+	s := &scope{observed: observed{mounts: "app-0001", policy: &v1alpha1.BackupPolicy{}}}
+	NewWithT(t).Expect(s.backsUpFiles()).To(BeFalse(), "the database alone is backed up")
+	f := good()
+	f.lostClaim = s.lostClaim()
+	for _, v := range []verdict{f.filesBackedUp(f.backedUp()), f.filesRecoverable(f.recoverable())} {
+		NewWithT(t).Expect(v.reason + v.message).To(HavePrefix(v1alpha1.ReasonVolumeLost + "volume claim app-0001 of the application is missing"))
+		NewWithT(t).Expect(v.good()).To(BeFalse())
+	}
+	s.observed.application = &application{}
+	NewWithT(t).Expect(s.lostClaim()).To(BeEmpty())
+}

@@ -58,6 +58,8 @@ type facts struct {
 	status    v1alpha1.DestinationStatus
 	// files says that the application's data is backed up, too.
 	files bool
+	// lostClaim is the application's volume claim, if it mounts one that is missing and is to be backed up.
+	lostClaim string
 	// failure is what the last attempt to back up failed with, attempt when; empty if it did not fail.
 	failure string
 	attempt time.Time
@@ -154,6 +156,7 @@ func (s *scope) factsOf(d *destination) facts {
 		suspended: s.tenant.Spec.Suspended || s.stoppedFor() != "",
 		archiver:  s.observed.database == nil || archives(&s.observed.database.Spec.Template),
 		files:     s.backsUpFiles(),
+		lostClaim: s.lostClaim(),
 		aside:     d.aside, asideInterval: s.asideInterval, status: d.status, silent: s.memory.silent, why: s.memory.why, archive: s.report.of(d), until: s.until(d), backupSeen: d.backupSeen, proofSeen: d.proofSeen,
 	}
 	// What is no time, or still to come, acknowledges nothing.

@@ -36,14 +36,20 @@ func (r *RestoreReconciler) observeApplication(ctx context.Context, s *restoreSc
 
 // wantsFiles reports whether a Restore is to bring the application's data back: there is some, and it is backed up.
 func (r *RestoreReconciler) wantsFiles(ctx context.Context, s *restoreScope) (bool, error) {
-	if s.application == nil || s.restore.Spec.ApplicationData == v1alpha1.ApplicationDataLeave {
+	if s.mounts == "" || s.restore.Spec.ApplicationData == v1alpha1.ApplicationDataLeave {
 		return false, nil
 	}
 	policy := &v1alpha1.BackupPolicy{}
 	if err := get(ctx, r.client, types.NamespacedName{Name: s.tenant.Spec.BackupPolicyRef.Name}, &policy); err != nil {
 		return false, err
 	}
-	return policy == nil || policy.Spec.ApplicationData != v1alpha1.ApplicationDataSkip, nil
+	if policy != nil && policy.Spec.ApplicationData == v1alpha1.ApplicationDataSkip {
+		return false, nil
+	}
+	if s.application == nil { // To restore the database alone would look like all of it.
+		return false, &refusal{fmt.Sprintf("volume claim %s of the application is missing: bring it back, or set applicationData: Leave", s.mounts)}
+	}
+	return true, nil
 }
 
 // filesTarget is the moment whose state of the application's data belongs to a target; zero for the latest.

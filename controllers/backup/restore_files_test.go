@@ -208,3 +208,13 @@ func TestNothingIsBackedUpWhileTheApplicationGoesOverToAnotherVolume(t *testing.
 	s.observed.mounts = "app-0002"
 	NewWithT(t).Expect(s.held()).To(BeEmpty())
 }
+
+func TestARestoreIsRefusedWhileTheApplicationsVolumeIsMissing(t *testing.T) {
+	s := newScene(t, "lost-files")
+	set, _ := keeper(s.namespace, nil)
+	s.create(set)
+	s.order("accident", to(10))
+	s.pass("accident")
+	s.Expect(s.tells("accident", v1alpha1.ConditionComplete)).To(ContainSubstring("volume claim app-0001 of the application is missing: bring it back, or set applicationData: Leave"))
+	s.Expect(s.annotation(meta.AnnotationStoppedFor)).To(BeEmpty())
+}
