@@ -76,7 +76,7 @@ func BenchmarkRender(b *testing.B) {
 		if err != nil || today.Hash() != stored.Hash() {
 			b.Fatalf("the stored revision should be today's: %v", err)
 		}
-		stored.Workloads(1, render.Scale(in.Tenant, in.Class, false), "db-0001")
+		stored.Workloads(1, render.Scale(in.Tenant, in.Class, false), "db-0001", "app-0001")
 	}
 	b.ReportMetric(float64(len(raw)), "stored-bytes")
 }
