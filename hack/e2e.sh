@@ -40,7 +40,7 @@ PATH=$tools:$PATH
 
 # On careless networks only what is about walls is told; without walls, only what is said then.
 case ${POLICY:-strict} in
-  strict) fitting='!no-walls && !bench' ;;
+  strict) fitting='!no-walls && !bench && !unsettled' ;;
   weak) fitting=walls ;;
   none) fitting=no-walls ;;
 esac

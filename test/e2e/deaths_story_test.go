@@ -87,7 +87,7 @@ func (c *customer) stopsAt(ctx context.Context, step string) worker {
 				return
 			}
 		}
-		g.Expect(found).To(ContainElement(HaveField("command", step)))
+		g.Expect(found).To(ContainElement(WithTransform(func(w worker) string { return w.command }, Equal(step))))
 	}).WithContext(ctx).WithPolling(10*time.Millisecond).Should(Succeed(), "a Job should come to %s", step)
 	return at
 }
@@ -151,7 +151,7 @@ func (w *writers) together() []string {
 // What the operator does in a restore is restarted at every pass by the tests of controllers/backup, against a real API
 // server; here are the deaths that need a real node: of the engine in the middle of its work, beside that of the operator,
 // and of everything at once.
-var _ = Describe("Everything that backs up is killed", Ordered, Serial, Label("backups", "long"), func() {
+var _ = Describe("Everything that backs up is killed", Ordered, Serial, Label("backups", "unsettled"), func() {
 	customer := named("mortal")
 	var both writers
 
