@@ -139,6 +139,30 @@ func (r *BootstrapReconciler) fill(ctx context.Context, f *filling) error {
 		f.say(metav1.ConditionFalse, v1alpha1.ReasonFailed, "BackupPolicy %s has no destination %s, which bootstrap.restore.target names", policy.Name, f.wish.Target.Destination)
 		return nil
 	}
+	underWayFirst(destinations, ahead)
+	var failures []string
+	empty, agreed := 0, nothingAnywhere(jobs)
+	for _, destination := range destinations {
+		came, err := r.try(ctx, f, destination, jobs[string(destination.Name)], agreed)
+		if err != nil || came.done {
+			return err
+		}
+		if came.empty {
+			empty++
+		}
+		failures = append(failures, came.failure)
+	}
+	if empty == len(destinations) {
+		_, err := r.begin(ctx, f, destinations[0], true)
+		return err
+	}
+	f.again = time.Minute
+	f.say(metav1.ConditionFalse, v1alpha1.ReasonFailed, "no destination could be restored from; each is tried again ten minutes after its attempt failed. %s", strings.Join(failures, "; "))
+	return nil
+}
+
+// underWayFirst puts the destinations first that are being restored from, or were with success.
+func underWayFirst(destinations []v1alpha1.BackupDestination, ahead map[string]bool) {
 	slices.SortStableFunc(destinations, func(a, b v1alpha1.BackupDestination) int {
 		switch first, second := ahead[string(a.Name)], ahead[string(b.Name)]; {
 		case first == second:
@@ -148,42 +172,40 @@ func (r *BootstrapReconciler) fill(ctx context.Context, f *filling) error {
 		}
 		return 1
 	})
-	var failures []string
-	empty, agreed := 0, nothingAnywhere(jobs)
-	for _, destination := range destinations {
-		job := jobs[string(destination.Name)]
-		if job == nil {
-			b, err := r.begin(ctx, f, destination, agreed)
-			if err != nil || b.failure == "" {
-				return err
-			}
-			if b.nothing != "" {
-				empty++
-			}
-			failures = append(failures, fmt.Sprintf("%s: the application's data: %s", destination.Name, b.failure))
-			continue
+}
+
+// tried is what came of one destination.
+type tried struct {
+	// failure says why the next destination's turn has come.
+	failure string
+	// empty says that the destination holds nothing of the application's data.
+	empty bool
+	// done says that nothing more is to be done in this pass.
+	done bool
+}
+
+// try takes the next step with one destination: its Job is made, waited for, or taken over.
+func (r *BootstrapReconciler) try(ctx context.Context, f *filling, destination v1alpha1.BackupDestination, job *batchv1.Job, agreed bool) (tried, error) {
+	if job == nil {
+		b, err := r.begin(ctx, f, destination, agreed)
+		if err != nil || b.failure == "" {
+			return tried{done: true}, err
 		}
-		f.again = restorePoll
-		if endOf(job).IsZero() {
-			f.say(metav1.ConditionFalse, v1alpha1.ReasonRunning, "Job %s restores from %s since %s", job.Name, destination.Name, moment(job.CreationTimestamp.Time))
-			return nil
-		}
-		result, err := resultOf(ctx, r.api, job)
-		if err != nil {
-			return err
-		}
-		if result.Failure == nil && result.Recovery != nil {
-			return r.takeOver(ctx, f, job, result.Recovery.Timeline)
-		}
-		failures = append(failures, fmt.Sprintf("%s: %s", destination.Name, failureOf(result)))
+		return tried{empty: b.nothing != "", failure: fmt.Sprintf("%s: the application's data: %s", destination.Name, b.failure)}, nil
 	}
-	if empty == len(destinations) {
-		_, err := r.begin(ctx, f, destinations[0], true)
-		return err
+	f.again = restorePoll
+	if endOf(job).IsZero() {
+		f.say(metav1.ConditionFalse, v1alpha1.ReasonRunning, "Job %s restores from %s since %s", job.Name, destination.Name, moment(job.CreationTimestamp.Time))
+		return tried{done: true}, nil
 	}
-	f.again = time.Minute
-	f.say(metav1.ConditionFalse, v1alpha1.ReasonFailed, "no destination could be restored from; each is tried again ten minutes after its attempt failed. %s", strings.Join(failures, "; "))
-	return nil
+	result, err := resultOf(ctx, r.api, job)
+	if err != nil {
+		return tried{done: true}, err
+	}
+	if result.Failure == nil && result.Recovery != nil {
+		return tried{done: true}, r.takeOver(ctx, f, job, result.Recovery.Timeline)
+	}
+	return tried{failure: fmt.Sprintf("%s: %s", destination.Name, failureOf(result))}, nil
 }
 
 // takeOver lets the controller of tenants start the instance, and removes what only the filling needed.

@@ -44,22 +44,17 @@ type resultSeen struct {
 // collect reads the results of Jobs that ended, oldest first. Restores are read by their own controller.
 func (r *Reconciler) collect(ctx context.Context, s *scope) error {
 	for _, job := range s.observed.jobs {
-		kind := job.Labels[v1alpha1.LabelBackupJob]
-		if !manages(kind) && kind != engine.JobVerify || endOf(job).IsZero() || job.Annotations[annotationRecorded] != "" || job.DeletionTimestamp != nil {
+		if !toCollect(job) {
 			continue
 		}
 		result, files, err := resultsOf(ctx, r.api, job)
 		if err != nil {
 			return err
 		}
-		if leftNothing(result.Failure) || files != nil && leftNothing(files.Failure) {
-			early, err := r.tooEarly(ctx, s, job)
-			if err != nil {
-				return err
-			}
-			if early {
-				continue
-			}
+		if early, err := r.tooEarly(ctx, s, job, result, files); err != nil {
+			return err
+		} else if early {
+			continue
 		}
 		if d := s.destination(job.Labels[v1alpha1.LabelDestination]); d != nil {
 			if err := r.record(ctx, s, d, job, result, files); err != nil {
@@ -69,6 +64,12 @@ func (r *Reconciler) collect(ctx context.Context, s *scope) error {
 		s.collected = append(s.collected, job)
 	}
 	return r.pruneBackups(ctx, s)
+}
+
+// toCollect reports whether a Job has ended and was not read yet.
+func toCollect(job *batchv1.Job) bool {
+	kind := job.Labels[v1alpha1.LabelBackupJob]
+	return (manages(kind) || kind == engine.JobVerify) && !endOf(job).IsZero() && job.Annotations[annotationRecorded] == "" && job.DeletionTimestamp == nil
 }
 
 // leftNothing reports whether a failure is that a container left no result.
@@ -81,7 +82,10 @@ const resultPatience = time.Minute
 
 // tooEarly reports whether nothing can be said yet of a Job whose pod left no result: it was read, and removed, before,
 // and only the cache shows it still; or it ended well, and what its pod left is still to be seen.
-func (r *Reconciler) tooEarly(ctx context.Context, s *scope, job *batchv1.Job) (bool, error) {
+func (r *Reconciler) tooEarly(ctx context.Context, s *scope, job *batchv1.Job, result engine.Result, files *engine.FilesResult) (bool, error) {
+	if !leftNothing(result.Failure) && (files == nil || !leftNothing(files.Failure)) {
+		return false, nil
+	}
 	live := &batchv1.Job{}
 	err := r.api.Get(ctx, client.ObjectKeyFromObject(job), live)
 	switch {

@@ -358,21 +358,3 @@ func (f facts) missing(c engine.Catalogue) int {
 	}
 	return should - c.Backups
 }
-
-// interval is a time between two attempts, in words.
-func interval(d time.Duration) string {
-	if d%time.Minute != 0 {
-		return d.String()
-	}
-	return fmt.Sprintf("%d minutes", int(d/time.Minute))
-}
-
-func hours(d time.Duration) string { return fmt.Sprintf("%d hours", int(d/time.Hour)) }
-
-// stand is until when an archive reaches, in words.
-func stand(until time.Time) string {
-	if until.IsZero() {
-		return "no moment yet"
-	}
-	return moment(until)
-}

@@ -65,10 +65,11 @@ func (r *ClassReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 		return reconcile.Result{}, nil
 	}
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if err := r.client.Patch(ctx, class, patch, client.FieldOwner(meta.FieldOwner)); err != nil {
-		if stale := asStale(err); stale != nil {
-			return reconcile.Result{RequeueAfter: stale.retry}, nil // Somebody else wrote it meanwhile: no trouble of anybody's.
-		}
+	err := r.client.Patch(ctx, class, patch, client.FieldOwner(meta.FieldOwner))
+	if stale := asStale(err); stale != nil {
+		return reconcile.Result{RequeueAfter: stale.retry}, nil //nolint:nilerr // Somebody else wrote it meanwhile: no trouble of anybody's.
+	}
+	if err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(fmt.Errorf("marking TenantClass %s: %w", class.Name, err))
 	}
 	return reconcile.Result{}, nil
