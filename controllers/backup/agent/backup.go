@@ -41,7 +41,7 @@ func RunBackup(ctx context.Context, c Config, options engine.BackupOptions) (eng
 	if err != nil {
 		return result, err
 	}
-	before, err := r.begin(ctx)
+	before, err := r.begin(ctx, options.Verified != "")
 	if err != nil {
 		return result, err
 	}
@@ -79,24 +79,26 @@ func RunExpire(ctx context.Context, c Config, options engine.BackupOptions) (eng
 
 // begin returns what the destination holds, and makes a repository of one that holds nothing. pgBackRest refuses to make
 // one in a folder with something else in it, and to back up into that of another database. It is not made again each
-// time: while it is, no segment of the log is handed over, and one that is due then waits for a minute.
-func (r *repository) begin(ctx context.Context) (engine.Info, error) {
+// time: while it is, no segment of the log is handed over, and one that is due then waits for a minute. proven says that a
+// base backup in it was restored before.
+func (r *repository) begin(ctx context.Context, proven bool) (engine.Info, error) {
 	info, err := r.info(ctx)
 	if err != nil || !info.Empty {
 		return info, err
 	}
-	if err := r.make(ctx); err != nil {
+	if err := r.make(ctx, proven); err != nil {
 		return engine.Info{}, err
 	}
 	return r.info(ctx)
 }
 
 // make makes the repository. What a Job left that was killed in the middle of it is removed first: pgBackRest, which writes
-// the archive's half before that of the backups, would refuse to go on for ever.
-func (r *repository) make(ctx context.Context) error {
+// the archive's half before that of the backups, would refuse to go on for ever. Where a backup was proven once, its half
+// was made and has been taken away since: the log stays, for the day that somebody brings it back.
+func (r *repository) make(ctx context.Context, proven bool) error {
 	create := r.ofStanza("stanza-create")
 	err := r.doWhenFree(ctx, create...)
-	if exitCode(err) != codeMissing {
+	if exitCode(err) != codeMissing || proven {
 		return err
 	}
 	if half, look := r.halfMade(ctx); !half {

@@ -199,6 +199,19 @@ func TestARepositoryIsMadeAnewWhoseMakerWasKilled(t *testing.T) {
 	}
 }
 
+func TestARepositoryWhoseProvenBackupsWereTakenAwayKeepsItsLog(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "site-a").begin()
+	made := w.backUp("site-a")
+	w.loses("backup")
+	options := w.options("site-a")
+	options.Verified = made.Backup.Label
+	w.fails(w.backupPod(), engine.FailedEngine, "backup.info", options.Args())
+	if _, err := os.Stat(filepath.Join(w.home("site-a"), "archive/main/archive.info")); err != nil {
+		t.Errorf("its log should still be there: %v", err)
+	}
+}
+
 func TestARepositoryThatHeldBackupsIsNotMadeAnew(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "site-a").begin()
