@@ -62,7 +62,7 @@ func describe(c *metav1.Condition) string {
 	return c.Type + "=" + string(c.Status) + " " + c.Reason + ": " + c.Message
 }
 
-var _ = Describe("A customer's files are backed up with the database", Ordered, Label("backups"), func() {
+var _ = Describe("A customer's files are backed up with the database", Ordered, Label("backups", "unsettled"), func() {
 	customer, copied := named("with-files"), named("with-files-copy")
 	all := []string{"s3-a", "s3-b"}
 	var before time.Time
