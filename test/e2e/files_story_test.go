@@ -33,7 +33,8 @@ func (c *customer) keeps(ctx context.Context, name, text string) {
 // letter is a file on the application's volume; empty if there is none.
 func (c *customer) letter(ctx context.Context, name string) func() (string, error) {
 	return func() (string, error) {
-		return c.exec(ctx, "app-0", "sh", "-c", `test ! -e `+letters+`/"$1" || cat `+letters+`/"$1"`, "sh", name)
+		// Quietly: kubectl names the container that it chose, which is no part of the letter.
+		return try(ctx, "kubectl", "exec", "-q", "-n", c.namespace, "app-0", "--", "sh", "-c", `test ! -e `+letters+`/"$1" || cat `+letters+`/"$1"`, "sh", name)
 	}
 }
 
