@@ -39,6 +39,8 @@ import (
 const (
 	operatorNamespace = "freehold-system"
 	fleetName         = "fleet"
+	// recipient is the public key of age's own example.
+	recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
 	// records of base backups that each destination of a Tenant keeps as objects.
 	records = 10
 )
@@ -124,7 +126,12 @@ func class() *v1alpha1.TenantClass {
 
 func policy() *v1alpha1.BackupPolicy {
 	p := &v1alpha1.BackupPolicy{ObjectMeta: metav1.ObjectMeta{Name: fleetName},
-		Spec: v1alpha1.BackupPolicySpec{Schedule: v1alpha1.BackupSchedule{TimeZone: "Europe/Vienna", Start: "01:30"}}}
+		Spec: v1alpha1.BackupPolicySpec{
+			Schedule:  v1alpha1.BackupSchedule{TimeZone: "Europe/Vienna", Start: "01:30"},
+			KeyEscrow: v1alpha1.KeyEscrow{Recipients: []v1alpha1.AgeRecipient{recipient}},
+			// Only the database's results are played.
+			ApplicationData: v1alpha1.ApplicationDataSkip,
+		}}
 	for _, site := range sites {
 		p.Spec.Destinations = append(p.Spec.Destinations, v1alpha1.BackupDestination{
 			Name: v1alpha1.DestinationName(site), Region: "eu-1", Networks: []v1alpha1.CIDR{"198.51.100.0/24"},

@@ -63,25 +63,27 @@ func describe(c *metav1.Condition) string {
 	return c.Type + "=" + string(c.Status) + " " + c.Reason + ": " + c.Message
 }
 
-var _ = Describe("A customer's files are backed up with the database", Ordered, Label("backups", "unsettled"), func() {
+var _ = Describe("A customer's files are backed up with the database", Ordered, Label("backups"), func() {
 	customer, copied := named("with-files"), named("with-files-copy")
-	all := []string{"s3-a", "s3-b"}
+	// Files go to either kind of server by a client of its own: restic's for S3, and that of the agent for SSH.
+	kept := []string{"s3-a", "sftp"}
 	var before time.Time
 	var restore *v1alpha1.Restore
 
 	BeforeAll(func(ctx SpecContext) {
 		needLocalCluster()
-		policy(ctx, "with-files", escrowedTo(newKeeper()))
-		for _, one := range all {
-			sites(ctx)[one].admits(ctx, customer)
-			sites(ctx)[one].admits(ctx, copied)
+		all := sites(ctx)
+		policy(ctx, "with-files", escrowedTo(newKeeper()), keptAt(all, kept...))
+		for _, one := range kept {
+			all[one].admits(ctx, customer)
+			all[one].admits(ctx, copied)
 		}
 		customer.order(ctx, backedUpBy("with-files"), func(t *v1alpha1.Tenant) { t.Spec.ClassRef.Name = headscaleName }).available(ctx)
 		customer.keeps(ctx, "to-a-friend", "dear friend")
 	}, NodeTimeout(limit))
 
 	It("has them at each site with the next backup", func(ctx SpecContext) {
-		for _, one := range all {
+		for _, one := range kept {
 			made := customer.backedUpNow(ctx, "with-the-letter-"+one, v1alpha1.DestinationName(one))
 			Expect(made.Status.Label).NotTo(BeEmpty(), "the database should be backed up as ever")
 			Expect(made.Status.Snapshot).NotTo(BeNil(), "the backup should say which snapshot holds the files")
