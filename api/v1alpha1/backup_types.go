@@ -100,7 +100,7 @@ type BackupStatus struct {
 	// +optional
 	DatabaseSize *resource.Quantity `json:"databaseSize,omitempty"`
 
-	// snapshot of the application's data that was made with it; absent if there is none.
+	// snapshot of the application's data that was made with it; absent if there is none, or if files are missing in it.
 	// +optional
 	Snapshot *FilesSnapshot `json:"snapshot,omitempty"`
 

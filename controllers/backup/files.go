@@ -266,9 +266,9 @@ func (d *destination) takeFiles(result *engine.FilesResult, ended time.Time) {
 	}
 }
 
-// snapshotOf is a snapshot as it stands in the status of a Backup; nil if there is none.
+// snapshotOf is a snapshot as it stands in the status of a Backup; nil if there is none that can be restored.
 func snapshotOf(result *engine.FilesResult) *v1alpha1.FilesSnapshot {
-	if result == nil || result.Snapshot == nil {
+	if result == nil || result.Snapshot == nil || result.Snapshot.Unfinished {
 		return nil
 	}
 	made := result.Snapshot

@@ -86,7 +86,7 @@ func (s *stage) snapshot(site, id string, n int) engine.FilesResult {
 	now := s.clock.Now()
 	made := engine.Snapshot{ID: id, StartedAt: now.Add(-time.Minute), FinishedAt: now, Files: 12, Bytes: 5 << 20, RepositoryBytes: 1 << 20}
 	return engine.FilesResult{Job: engine.JobBackup, Destination: site, Snapshot: &made,
-		Catalogue: &engine.FilesCatalogue{Snapshots: n, RepositoryBytes: int64(n) << 20, Oldest: &made, Newest: &made}, Expiry: &engine.Expiry{}}
+		Catalogue: &engine.FilesCatalogue{Snapshots: n, RepositoryBytes: int64(n) << 20, Oldest: &made, Newest: &made, EarliestStarted: made.StartedAt}, Expiry: &engine.Expiry{}}
 }
 
 func (s *stage) provenFiles(site, id string) engine.FilesResult {
@@ -276,12 +276,13 @@ func TestExpiryOfSnapshotsIsJudged(t *testing.T) {
 		files engine.FilesResult
 		want  string
 	}{
-		"could not be removed":     {engine.FilesResult{Expiry: &engine.Expiry{Failure: &engine.Failure{Message: "locked"}}}, v1alpha1.ReasonExpiryFailed},
-		"kept, since none is good": {engine.FilesResult{Expiry: &engine.Expiry{Held: true}}, v1alpha1.ReasonExpiryHeld},
-		"overdue":                  {engine.FilesResult{Expiry: &engine.Expiry{}, Catalogue: &engine.FilesCatalogue{Snapshots: 1, Oldest: old}}, v1alpha1.ReasonExpiryFailed},
-		"kept for the window":      {engine.FilesResult{Expiry: &engine.Expiry{HeldForWindow: true}, Catalogue: &engine.FilesCatalogue{Snapshots: 1, Oldest: old}}, v1alpha1.ReasonFresh},
-		"could not be listed":      {engine.FilesResult{Failure: &engine.Failure{Reason: engine.FailedUnreachable, Message: "no answer"}}, v1alpha1.ReasonStale},
-		"none is there":            {engine.FilesResult{Expiry: &engine.Expiry{}, Catalogue: &engine.FilesCatalogue{}}, v1alpha1.ReasonFresh},
+		"could not be removed":                 {engine.FilesResult{Expiry: &engine.Expiry{Failure: &engine.Failure{Message: "locked"}}}, v1alpha1.ReasonExpiryFailed},
+		"kept, since none is good":             {engine.FilesResult{Expiry: &engine.Expiry{Held: true}}, v1alpha1.ReasonExpiryHeld},
+		"overdue":                              {engine.FilesResult{Expiry: &engine.Expiry{}, Catalogue: &engine.FilesCatalogue{Snapshots: 1, Oldest: old, EarliestStarted: old.StartedAt}}, v1alpha1.ReasonExpiryFailed},
+		"kept for the window":                  {engine.FilesResult{Expiry: &engine.Expiry{HeldForWindow: true}, Catalogue: &engine.FilesCatalogue{Snapshots: 1, Oldest: old, EarliestStarted: old.StartedAt}}, v1alpha1.ReasonFresh},
+		"overdue, and files are missing in it": {engine.FilesResult{Expiry: &engine.Expiry{}, Catalogue: &engine.FilesCatalogue{Unfinished: 1, EarliestStarted: old.StartedAt}}, v1alpha1.ReasonExpiryFailed},
+		"could not be listed":                  {engine.FilesResult{Failure: &engine.Failure{Reason: engine.FailedUnreachable, Message: "no answer"}}, v1alpha1.ReasonStale},
+		"none is there":                        {engine.FilesResult{Expiry: &engine.Expiry{}, Catalogue: &engine.FilesCatalogue{}}, v1alpha1.ReasonFresh},
 	} {
 		f := base
 		f.backupSeen = &resultSeen{files: &row.files, ended: now}
@@ -289,6 +290,27 @@ func TestExpiryOfSnapshotsIsJudged(t *testing.T) {
 			t.Errorf("%s: %s %s, want %s", name, got.reason, got.message, row.want)
 		}
 	}
+}
+
+func TestASnapshotInWhichFilesAreMissingCountsForNothing(t *testing.T) {
+	s := newStage(t, "unfinished")
+	s.keepsFiles()
+	s.passes()
+	s.after(settleTime)
+	job := s.theJob(engine.JobBackup, "site-a")
+	half := s.snapshot("site-a", firstSnapshot, 0)
+	half.Snapshot.Unfinished, half.Catalogue.Unfinished = true, 1
+	half.Catalogue.Oldest, half.Catalogue.Newest = nil, nil
+	half.Failure = &engine.Failure{Reason: engine.FailedEngine, Message: "2 files could not be read"}
+	s.endBoth(job, s.backedUp("site-a", 1), half)
+	s.endBoth(s.theJob(engine.JobBackup, "site-b"), s.backedUp("site-b", 1), s.snapshot("site-b", firstSnapshot, 1))
+	s.passes()
+	s.Expect(text(s.site("site-a").Conditions, v1alpha1.ConditionBackedUp)).To(And(HavePrefix("False BackupFailed: there is no snapshot"), ContainSubstring("2 files could not be read")))
+	s.Expect(text(s.site("site-a").Conditions, v1alpha1.ConditionRetained)).To(ContainSubstring("and 0 snapshots of the application's data and 1 in which files are missing, which are never restored"))
+	s.Expect(s.backup(job.Name).Status.Snapshot).To(BeNil(), "a Restore of this Backup would take it")
+	s.Expect(s.site("site-a").Files.FirstSnapshot).To(BeNil(), "nothing can be restored from there")
+	s.after(settleTime)
+	s.Expect(s.theJob(engine.JobVerify, "site-a").Spec.Template.Spec.Containers).To(HaveLen(1), "there is nothing of the application to prove")
 }
 
 func TestSnapshotsThatNobodyLooksAtAreNotRetainedForLongerThanTheyShould(t *testing.T) {

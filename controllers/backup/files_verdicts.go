@@ -90,14 +90,22 @@ func (f facts) filesRetained(database verdict) verdict {
 	switch e, c := seen.Expiry, seen.Catalogue; {
 	case c == nil && seen.Failure != nil:
 		return unknown(v1alpha1.ReasonStale, "on %s the snapshots of the application's data could not be listed: %s: %s", moment(f.backupSeen.ended), seen.Failure.Reason, seen.Failure.Message)
-	case c == nil || c.Oldest == nil:
+	case c == nil || c.EarliestStarted.IsZero():
 		return database
-	case (e == nil || !e.HeldForWindow) && f.now.Sub(c.Oldest.StartedAt) > days(keep+overdueDays):
-		return no(v1alpha1.ReasonExpiryFailed, "snapshot %.8s of the application's data is of %s, and should have been destroyed after %d days", c.Oldest.ID, moment(c.Oldest.StartedAt), keep)
+	case (e == nil || !e.HeldForWindow) && f.now.Sub(c.EarliestStarted) > days(keep+overdueDays):
+		return no(v1alpha1.ReasonExpiryFailed, "a snapshot of the application's data is of %s, and should have been destroyed after %d days", moment(c.EarliestStarted), keep)
 	default:
-		database.message += fmt.Sprintf("; and %d snapshots of the application's data, the oldest of %s", c.Snapshots, moment(c.Oldest.StartedAt))
+		database.message += fmt.Sprintf("; and %d snapshots of the application's data%s, the oldest of %s", c.Snapshots, unfinished(c.Unfinished), moment(c.EarliestStarted))
 		return database
 	}
+}
+
+// unfinished says in words that there are snapshots that are never restored.
+func unfinished(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" and %d in which files are missing, which are never restored", n)
 }
 
 // filesNotExpired is what is to be said of snapshots that should have been removed, and were not.

@@ -95,28 +95,33 @@ func (r *filesRepository) make(ctx context.Context) error {
 	return err
 }
 
-// backUp makes the snapshot, and returns the catalogue with it.
+// backUp makes the snapshot, and returns the catalogue with it. It counts as one in which files are missing until it is
+// known that none are, whoever is killed meanwhile.
 func (r *filesRepository) backUp(ctx context.Context, before inventory, result *engine.FilesResult) (inventory, error) {
 	volume := r.config.FilesDir
 	r.config.Log.Info("making a snapshot of the application's data", "destination", r.name)
 	answer, told, err := r.run(ctx, "backup", before.parent(), "--json", "--no-scan", "--one-file-system",
-		"--host="+r.instanceID, "--tag="+r.instanceID,
+		"--host="+r.instanceID, "--tag="+r.instanceID, "--tag="+engine.TagUnfinished,
 		"--exclude="+filepath.Join(volume, "lost+found"), "--exclude="+filepath.Join(volume, filesNote), volume)
 	if err != nil && exitCode(err) != engine.ResticIncomplete {
 		return inventory{}, err
 	}
 	said := engine.ParseSaid(answer + told)
+	whole := r.whole(said)
+	if whole == nil {
+		_, whole = r.ask(ctx, "tag", "--remove="+engine.TagUnfinished, said.SnapshotID)
+	}
 	after, err := r.list(ctx)
 	if err != nil {
-		return inventory{}, err
+		return inventory{}, errors.Join(whole, err)
 	}
 	result.Catalogue = engine.CatalogueOf(after.snapshots)
-	made, ok := engine.FindSnapshot(after.snapshots, said.SnapshotID)
+	made, ok := engine.MadeAs(after.snapshots, said.SnapshotID)
 	if !ok {
 		return inventory{}, fail(engine.FailedEngine, "application data in destination %s: restic ended well, but its catalogue does not hold the new snapshot", r.name)
 	}
 	result.Snapshot = &made
-	return after, r.whole(said)
+	return after, whole
 }
 
 // parent says by which snapshot files are known that have not changed. Restic would look for it itself, but stops at the
@@ -137,7 +142,7 @@ func (r *filesRepository) whole(said engine.Said) error {
 		return nil
 	}
 	named := said.Unread[:min(len(said.Unread), mostUnread)]
-	return fail(engine.FailedEngine, "application data in destination %s: %d files or folders could not be read by the application's user, and are missing in the snapshot: %s",
+	return fail(engine.FailedEngine, "application data in destination %s: %d files or folders could not be read by the application's user, and are missing in the snapshot, which is therefore never restored: %s",
 		r.name, len(said.Unread), strings.Join(named, "; "))
 }
 

@@ -41,9 +41,9 @@ func (c Config) verifyFiles(ctx context.Context, options engine.FilesVerifyOptio
 	}
 	recovery := &engine.FilesRecovery{Target: options.Target}
 	recovery.Snapshot, err = r.choose(found, options.FilesSource)
-	if err != nil && asFailure(err).Reason == engine.FailedTarget && len(found.snapshots) > 0 && options.Snapshot == "" {
-		// Any snapshot is a proof of what lies there, and there is none from before the first one.
-		recovery.Snapshot, recovery.Later, err = found.snapshots[0], true, nil
+	if whole := engine.Whole(found.snapshots); err != nil && asFailure(err).Reason == engine.FailedTarget && len(whole) > 0 && options.Snapshot == "" {
+		// Any whole snapshot is a proof of what lies there, and there is none from before the first one.
+		recovery.Snapshot, recovery.Later, err = whole[0], true, nil
 	}
 	if err != nil {
 		return result, err

@@ -287,8 +287,26 @@ func TestFilesThatCannotBeReadAreNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	result := w.fails(w.pod(w.volume, false), engine.FailedEngine, "1 files or folders could not be read", filesOptions().Args())
-	if !strings.Contains(result.Failure.Message, "/secret") || result.Snapshot == nil || result.Snapshot.Files != 1 {
+	if !strings.Contains(result.Failure.Message, "/secret") || result.Snapshot == nil || result.Snapshot.Files != 1 || !result.Snapshot.Unfinished {
 		t.Errorf("left %+v with %+v", result.Failure, result.Snapshot)
+	}
+	// What is there would look like all of it: it is neither proven nor restored.
+	w.fails(w.pod(w.newVolume(), true), engine.FailedTarget, "there are none, and 1 in which files are missing", verifyArgs())
+	w.fails(w.pod(w.newVolume(), true), engine.FailedTarget, "there are none, and 1 in which files are missing", restoreTo(time.Time{}))
+	named := source(time.Time{})
+	named.Snapshot = result.Snapshot.ID
+	w.fails(w.pod(w.newVolume(), true), engine.FailedTarget, "files are missing in it", engine.FilesRestoreOptions{FilesSource: named, Restore: "restore-1"}.Args())
+
+	if err := os.Chown(secret, uidApp, meta.UIDPostgres); err != nil {
+		t.Fatal(err)
+	}
+	whole := w.backUp()
+	if whole.Snapshot.Unfinished || whole.Catalogue.Snapshots != 1 || whole.Catalogue.Unfinished != 1 || whole.Catalogue.Oldest.ID != whole.Snapshot.ID {
+		t.Errorf("with all files, %+v and %+v", whole.Snapshot, whole.Catalogue)
+	}
+	found := w.must(w.pod(w.newVolume(), true), restoreTo(time.Time{}))
+	if found.Recovery.Snapshot != *whole.Snapshot || found.Recovery.Files != 2 {
+		t.Errorf("the restore reached %+v", found.Recovery)
 	}
 }
 

@@ -39,9 +39,16 @@ func CheckResticVersion(printed string) error {
 	return nil
 }
 
+// TagUnfinished is on each snapshot from the beginning, and is taken off once every file is known to be in it: one of which
+// nobody came to say so, or in which files are missing, keeps it.
+const TagUnfinished = "unfinished"
+
 // resticSnapshot is a snapshot in restic's words.
 type resticSnapshot struct {
-	ID      string    `json:"id"`
+	ID string `json:"id"`
+	// Original is its ID before its tags were changed; empty if they never were.
+	Original string `json:"original"`
+
 	Time    time.Time `json:"time"`
 	Paths   []string  `json:"paths"`
 	Tags    []string  `json:"tags"`
@@ -66,7 +73,7 @@ func ParseSnapshots(raw []byte, instanceID, path string) ([]Snapshot, error) {
 		if !slices.Contains(s.Tags, instanceID) || !slices.Equal(s.Paths, []string{path}) {
 			continue
 		}
-		made := Snapshot{ID: s.ID, StartedAt: s.Time.UTC(), FinishedAt: s.Time.UTC()}
+		made := Snapshot{ID: s.ID, Original: s.Original, Unfinished: slices.Contains(s.Tags, TagUnfinished), StartedAt: s.Time.UTC(), FinishedAt: s.Time.UTC()}
 		if s.Summary != nil {
 			made.StartedAt, made.FinishedAt = s.Summary.Start.UTC(), s.Summary.End.UTC()
 			made.Files, made.Bytes, made.RepositoryBytes = s.Summary.Files, s.Summary.Bytes, s.Summary.DataAddedPacked
@@ -79,14 +86,33 @@ func ParseSnapshots(raw []byte, instanceID, path string) ([]Snapshot, error) {
 
 // CatalogueOf sums up snapshots, oldest first.
 func CatalogueOf(snapshots []Snapshot) *FilesCatalogue {
-	c := &FilesCatalogue{Snapshots: len(snapshots)}
+	whole := Whole(snapshots)
+	c := &FilesCatalogue{Snapshots: len(whole), Unfinished: len(snapshots) - len(whole)}
 	for _, s := range snapshots {
 		c.RepositoryBytes += s.RepositoryBytes
 	}
 	if len(snapshots) > 0 {
-		c.Oldest, c.Newest = &snapshots[0], &snapshots[len(snapshots)-1]
+		c.EarliestStarted = snapshots[0].StartedAt
+	}
+	if len(whole) > 0 {
+		c.Oldest, c.Newest = &whole[0], &whole[len(whole)-1]
 	}
 	return c
+}
+
+// Whole are the snapshots that can be restored: in the others files are missing.
+func Whole(snapshots []Snapshot) []Snapshot {
+	return slices.DeleteFunc(slices.Clone(snapshots), func(s Snapshot) bool { return s.Unfinished })
+}
+
+// MadeAs returns the snapshot that was stored under an ID, which is another one once its tags were changed.
+func MadeAs(snapshots []Snapshot, id string) (Snapshot, bool) {
+	for _, s := range slices.Backward(snapshots) {
+		if id != "" && (s.ID == id || s.Original == id) {
+			return s, true
+		}
+	}
+	return Snapshot{}, false
 }
 
 // FindSnapshot returns a snapshot by its ID.
@@ -103,15 +129,20 @@ func FindSnapshot(snapshots []Snapshot, id string) (Snapshot, bool) {
 var ErrNoSnapshot = errors.New("no snapshot of the application's data")
 
 // ChooseSnapshot is the one that brings the wish back: the one with the ID, or the last that had ended by the target. The
-// snapshots are sorted, oldest first. An error is ErrNoSnapshot.
+// snapshots are sorted, oldest first. One in which files are missing is never chosen: it would look as if it were all. An
+// error is ErrNoSnapshot.
 func ChooseSnapshot(snapshots []Snapshot, wish FilesSource) (Snapshot, error) {
 	if wish.Snapshot != "" {
-		if s, ok := FindSnapshot(snapshots, wish.Snapshot); ok {
+		s, ok := FindSnapshot(snapshots, wish.Snapshot)
+		switch {
+		case ok && !s.Unfinished:
 			return s, nil
+		case ok:
+			return Snapshot{}, fmt.Errorf("%w that is whole has the ID %s: files are missing in it; there are %s", ErrNoSnapshot, wish.Snapshot, spanOf(snapshots))
 		}
 		return Snapshot{}, fmt.Errorf("%w has the ID %s; there are %s", ErrNoSnapshot, wish.Snapshot, spanOf(snapshots))
 	}
-	for _, s := range slices.Backward(snapshots) {
+	for _, s := range slices.Backward(Whole(snapshots)) {
 		left := slices.ContainsFunc(wish.Without, func(span Span) bool { return span.holds(s.FinishedAt) })
 		if !left && (wish.Target.IsZero() || !s.FinishedAt.After(wish.Target)) {
 			return s, nil
@@ -123,13 +154,19 @@ func ChooseSnapshot(snapshots []Snapshot, wish FilesSource) (Snapshot, error) {
 	return Snapshot{}, fmt.Errorf("%w had ended by %s; there are %s", ErrNoSnapshot, wish.Target.UTC().Format(time.RFC3339), spanOf(snapshots))
 }
 
+// spanOf says in words what there is to choose from.
 func spanOf(snapshots []Snapshot) string {
-	if len(snapshots) == 0 {
-		return "none"
+	whole := Whole(snapshots)
+	others := ""
+	if n := len(snapshots) - len(whole); n > 0 {
+		others = fmt.Sprintf(", and %d in which files are missing", n)
 	}
-	first, last := snapshots[0], snapshots[len(snapshots)-1]
-	return fmt.Sprintf("%d, the first of which ended at %s and the last at %s",
-		len(snapshots), first.FinishedAt.Format(time.RFC3339), last.FinishedAt.Format(time.RFC3339))
+	if len(whole) == 0 {
+		return "none" + others
+	}
+	first, last := whole[0], whole[len(whole)-1]
+	return fmt.Sprintf("%d, the first of which ended at %s and the last at %s%s",
+		len(whole), first.FinishedAt.Format(time.RFC3339), last.FinishedAt.Format(time.RFC3339), others)
 }
 
 // FilesRemoval is which snapshots may be removed from a destination.
@@ -165,11 +202,11 @@ func ExpirableSnapshots(snapshots []Snapshot, options FilesBackupOptions, now ti
 	return removal
 }
 
-// baseOfWindow is the last snapshot that had ended by the beginning of the window, or else the first of all.
+// baseOfWindow is the last whole snapshot that had ended by the beginning of the window, or else the first of all.
 func baseOfWindow(snapshots []Snapshot, begin time.Time) int {
 	base := 0
 	for i, s := range snapshots {
-		if !s.FinishedAt.After(begin) {
+		if !s.Unfinished && !s.FinishedAt.After(begin) {
 			base = i
 		}
 	}

@@ -14,7 +14,7 @@ type FilesResult struct {
 	// Failure is set if the Job did not do what it was for; what it did before stands in the other fields. A snapshot may
 	// stand beside a failure: then files could not be read, and are missing in it.
 	Failure *Failure `json:"failure,omitempty"`
-	// Snapshot that was made.
+	// Snapshot that was made. If files are missing in it, Failure says which.
 	Snapshot *Snapshot `json:"snapshot,omitempty"`
 	// Catalogue of the destination after the Job, of JobBackup only.
 	Catalogue *FilesCatalogue `json:"catalogue,omitempty"`
@@ -28,6 +28,10 @@ type FilesResult struct {
 type Snapshot struct {
 	// ID in the repository: 64 hexadecimal digits.
 	ID string `json:"id"`
+	// Original is the ID that it was first stored under; empty if that is the same.
+	Original string `json:"-"`
+	// Unfinished says that files are missing in it, or that nobody came to see whether any are. It is never restored.
+	Unfinished bool `json:"unfinished,omitempty"`
 	// StartedAt is when the first file was read, FinishedAt when the last one had been. What a snapshot holds was written
 	// before FinishedAt.
 	StartedAt  time.Time `json:"startedAt"`
@@ -41,13 +45,16 @@ type Snapshot struct {
 
 // FilesCatalogue is what a destination holds of one tenant's application.
 type FilesCatalogue struct {
-	// Snapshots is how many there are.
-	Snapshots int `json:"snapshots"`
+	// Snapshots is how many there are that can be restored, Unfinished how many others.
+	Snapshots  int `json:"snapshots"`
+	Unfinished int `json:"unfinished,omitempty"`
 	// RepositoryBytes is what all of them added to the repository when they were made.
 	RepositoryBytes int64 `json:"repositoryBytes"`
-	// Oldest and Newest are the first and the last one by time; nil if there is none.
+	// Oldest and Newest are the first and the last one by time that can be restored; nil if there is none.
 	Oldest *Snapshot `json:"oldest,omitempty"`
 	Newest *Snapshot `json:"newest,omitempty"`
+	// EarliestStarted is when the oldest of all was begun, whether it can be restored or not; zero if there is none.
+	EarliestStarted time.Time `json:"earliestStarted,omitzero"`
 }
 
 // FilesRecovery is what was brought back of the application's data.

@@ -131,6 +131,14 @@ func TestRealSnapshotsAreRead(t *testing.T) {
 	if c := CatalogueOf(nil); c.Snapshots != 0 || c.Oldest != nil || c.Newest != nil {
 		t.Errorf("the catalogue of nothing is %+v", c)
 	}
+	tagged := `[{"id":"new","original":"old","paths":["` + meta.FilesDir + `"],"tags":["acme-5f3k","unfinished"]}]`
+	if got, err := ParseSnapshots([]byte(tagged), "acme-5f3k", meta.FilesDir); err != nil || len(got) != 1 || !got[0].Unfinished {
+		t.Errorf("read %+v, %v: nobody said that it is whole", got, err)
+	} else if made, ok := MadeAs(got, "old"); !ok || made.ID != "new" {
+		t.Errorf("the one that was stored as another is %+v", made)
+	} else if made, ok := MadeAs(got, ""); ok {
+		t.Errorf("the one without a name is %+v", made)
+	}
 	if _, err := ParseSnapshots([]byte("Fatal: x"), "acme-5f3k", meta.FilesDir); err == nil {
 		t.Error("what is no list was read")
 	}
@@ -231,10 +239,10 @@ func TestNoYearOfSnapshotsEverLosesItsGuarantees(t *testing.T) {
 		for day := range days {
 			now = now.Add(24*time.Hour + time.Duration(random.IntN(7200)-3600)*time.Second)
 			if random.IntN(10) > 0 {
-				there = append(there, Snapshot{ID: fmt.Sprint(day), FinishedAt: now})
+				there = append(there, Snapshot{ID: fmt.Sprint(day), FinishedAt: now, Unfinished: random.IntN(10) == 0})
 			}
-			if len(there) > 0 && random.IntN(5) == 0 {
-				chosen := there[random.IntN(len(there))]
+			if whole := Whole(there); len(whole) > 0 && random.IntN(5) == 0 {
+				chosen := whole[random.IntN(len(whole))]
 				var number int
 				if _, err := fmt.Sscan(chosen.ID, &number); err != nil {
 					t.Fatal(err)
@@ -285,6 +293,28 @@ func TestWhichSnapshotARestoreBringsBack(t *testing.T) {
 		if got.ID != tc.want || (err != nil) != (tc.want == "") || err != nil && !errors.Is(err, ErrNoSnapshot) {
 			t.Errorf("%s: %s, %v; want %q", name, got.ID, err, tc.want)
 		}
+	}
+	all[1].Unfinished, all[4].Unfinished = true, true
+	for name, tc := range map[string]struct {
+		wish FilesSource
+		want string
+	}{
+		"the latest is not whole":        {FilesSource{}, "day-003"},
+		"the last before is not whole":   {FilesSource{Target: at(1)}, "day-000"},
+		"a named one in which files are": {FilesSource{Snapshot: "day-003"}, "day-003"},
+		"a named one that lacks files":   {FilesSource{Snapshot: "day-004"}, ""},
+		"none that is whole is left":     {FilesSource{Without: []Span{{From: at(0).Add(-time.Hour), Until: at(3)}}}, ""},
+	} {
+		got, err := ChooseSnapshot(all, tc.wish)
+		if got.ID != tc.want || (err != nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), "there are 3, the first of which") {
+			t.Errorf("%s: %s, %v; want %q", name, got.ID, err, tc.want)
+		}
+	}
+	if _, err := ChooseSnapshot(all[4:], FilesSource{}); err == nil || !strings.Contains(err.Error(), "there are none, and 1 in which files are missing") {
+		t.Errorf("of one that lacks files: %v", err)
+	}
+	if c := CatalogueOf(all[1:]); c.Snapshots != 2 || c.Unfinished != 2 || c.Oldest.ID != "day-002" || c.Newest.ID != "day-003" || !c.EarliestStarted.Equal(all[1].StartedAt) {
+		t.Errorf("the catalogue is %+v", c)
 	}
 	if _, err := ChooseSnapshot(nil, FilesSource{}); err == nil || !strings.Contains(err.Error(), "there are none") {
 		t.Errorf("of none: %v", err)

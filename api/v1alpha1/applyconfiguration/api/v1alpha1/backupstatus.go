@@ -32,7 +32,7 @@ type BackupStatusApplyConfiguration struct {
 	RepositorySize *resource.Quantity `json:"repositorySize,omitempty"`
 	// databaseSize is how many bytes the database had.
 	DatabaseSize *resource.Quantity `json:"databaseSize,omitempty"`
-	// snapshot of the application's data that was made with it; absent if there is none.
+	// snapshot of the application's data that was made with it; absent if there is none, or if files are missing in it.
 	Snapshot *FilesSnapshotApplyConfiguration `json:"snapshot,omitempty"`
 	// conditions of the backup: Complete, which is True if the database and, where it is backed up, the application's data
 	// are in the destination.
