@@ -149,10 +149,23 @@ func (r *Reconciler) recordProof(s *scope, d *destination, result engine.Result)
 	s.memory.unproven[d.name] = attempt{at: s.now, refuted: refutes(result.Failure)}
 }
 
+// isNews reports whether a result tells more than the status does. That of a backup which is read late is older than the
+// newest one that is known; that of an expiry is not if it ended later, and then knows better also that less is there.
+func (d *destination) isNews(result engine.Result, ended time.Time) bool {
+	last := timeIn(d.status.LastBackup)
+	if result.Job == engine.JobExpire {
+		return !ended.Before(last)
+	}
+	return !result.Catalogue.NewestFinished.Before(last)
+}
+
 // take puts what a result says into the status. An older result than the one that it speaks of adds nothing.
 func (d *destination) take(result engine.Result, ended time.Time) {
-	if c := result.Catalogue; c != nil && (d.status.LastBackup == nil || !c.NewestFinished.Before(d.status.LastBackup.Time)) {
+	if c := result.Catalogue; c != nil && d.isNews(result, ended) {
 		d.status.LastBackup = timeOf(c.NewestFinished)
+		if d.status.LastBackup == nil {
+			d.status.RecoverableUntil = nil // The log alone restores nothing.
+		}
 		d.status.Backups, d.status.FullBackups = count(c.Backups), count(c.Fulls)
 		d.status.RepositorySize = quantity(c.RepositoryBytes)
 		if e := result.Expiry; e != nil && e.Planned > 0 {

@@ -30,9 +30,10 @@ func (s *scope) expiryWish(d *destination) (*wish, error) {
 }
 
 // expires reports whether what has expired is removed by a Job of its own. It needs no database, but the image that the
-// database would run.
+// database would run. A destination that was found empty is looked at again: perhaps somebody brings back what was there.
 func (s *scope) expires(d *destination) bool {
-	return s.tenant.Spec.Suspended && s.stoppedFor() == "" && d.usable() && d.status.LastBackup != nil && archives(&s.observed.database.Spec.Template)
+	held := d.status.LastBackup != nil || d.status.Backups != nil
+	return s.tenant.Spec.Suspended && s.stoppedFor() == "" && d.usable() && held && archives(&s.observed.database.Spec.Template)
 }
 
 // expiry is how the destination is with it. Jobs are kept for longer than the pause between two of them.

@@ -109,6 +109,47 @@ func TestRetainedOfASuspendedInstanceSaysWhatWasSeen(t *testing.T) {
 	s.Expect(s.condition(v1alpha1.ConditionRetained)).To(And(HavePrefix("False BackupsMissing"), ContainSubstring("1 backups fewer")))
 }
 
+func TestARepositoryThatIsEmptiedWhileTheInstanceIsSuspendedIsTold(t *testing.T) {
+	s := newStage(t, "emptied")
+	s.converged()
+	s.suspend()
+	held := s.site("site-b").LastBackup.Time
+	whole := func(site string) engine.Result {
+		result := s.expired("site-b")
+		result.Destination = site
+		return result
+	}
+	emptied := func(site string) engine.Result {
+		result := whole(site)
+		if site == "site-a" {
+			result.Catalogue = &engine.Catalogue{}
+		}
+		return result
+	}
+	s.after(24 * time.Hour)
+	s.expiries(emptied)
+	a := s.site("site-a")
+	s.Expect(*a.Backups).To(BeZero())
+	s.Expect([]any{a.LastBackup, a.RecoverableFrom, a.RecoverableUntil}).To(HaveEach(BeNil()), "nothing can be restored from there")
+	s.Expect(text(a.Conditions, v1alpha1.ConditionBackedUp)).To(HavePrefix("False InstanceSuspended: there is no base backup"))
+	s.Expect(text(a.Conditions, v1alpha1.ConditionRetained)).To(And(HavePrefix("False BackupsMissing"), ContainSubstring("1 backups fewer")))
+	s.Expect(s.condition(v1alpha1.ConditionBackedUp)).To(HavePrefix("False"))
+	s.Expect(text(s.site("site-b").Conditions, v1alpha1.ConditionBackedUp)).To(HavePrefix("True"))
+
+	s.after(time.Minute)
+	s.changeTenant(func(t *v1alpha1.Tenant) {
+		t.Annotations = map[string]string{v1alpha1.AnnotationMissingBackupsSeen: s.clock.Now().UTC().Format(time.RFC3339)}
+	})
+	s.after(24 * time.Hour)
+	s.expiries(emptied)
+	s.Expect(text(s.site("site-a").Conditions, v1alpha1.ConditionRetained)).NotTo(ContainSubstring("BackupsMissing"), "a person has seen it")
+
+	s.after(24 * time.Hour)
+	s.expiries(whole)
+	s.Expect(s.site("site-a").LastBackup.Time).To(BeTemporally("==", held), "somebody has brought them back")
+	s.Expect(text(s.site("site-a").Conditions, v1alpha1.ConditionRetained)).To(HavePrefix("True Fresh"))
+}
+
 func TestWhatNobodyReadsOfASuspendedInstanceIsUnknown(t *testing.T) {
 	s := newStage(t, "expirystale")
 	s.converged()
