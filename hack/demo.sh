@@ -39,6 +39,7 @@ await_proof acme
 
 say "acme's backups: made at both sites, and proven by restoring them there (some minutes)"
 await_recoverable acme
+await_window acme
 show_backups acme
 
 write_environment

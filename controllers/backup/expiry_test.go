@@ -59,7 +59,7 @@ func TestWhatHasExpiredOfASuspendedInstanceIsRemovedEachDay(t *testing.T) {
 	s.Expect(s.jobs(engine.JobExpire, "site-a")).To(HaveLen(1), "never two on one repository")
 
 	s.expiries(func(site string) engine.Result { return s.expired(site) })
-	s.Expect(s.condition(v1alpha1.ConditionRetained)).To(HavePrefix("True Fresh: site-a: the destination holds 1 base backups"))
+	s.Expect(s.condition(v1alpha1.ConditionRetained)).To(HavePrefix("True Fresh: site-a: the destination holds 1 base backup,"))
 	s.after(23 * time.Hour)
 	s.Expect(s.jobs(engine.JobExpire, "site-a")).To(BeEmpty(), "once a day is enough")
 	s.restart()

@@ -315,7 +315,7 @@ func (f facts) catalogued(c engine.Catalogue) verdict {
 	case !c.OldestStarted.IsZero() && (e == nil || !e.HeldForWindow) && f.now.Sub(c.OldestStarted) > days(keep+overdueDays):
 		return no(v1alpha1.ReasonExpiryFailed, "backup %s is of %s, and should have been destroyed after %d days", c.Oldest, moment(c.OldestStarted), keep)
 	}
-	return f.filesRetained(yes(v1alpha1.ReasonFresh, "the destination holds %d base backups, the oldest of %s", c.Backups, moment(c.OldestStarted)))
+	return f.filesRetained(yes(v1alpha1.ReasonFresh, "the destination holds %s, the oldest of %s", baseBackups(c.Backups), moment(c.OldestStarted)))
 }
 
 // lost is what is said from when backups are missing on until a person has seen it, whatever else happens.

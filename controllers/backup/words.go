@@ -17,6 +17,14 @@ func interval(d time.Duration) string {
 
 func hours(d time.Duration) string { return fmt.Sprintf("%d hours", int(d/time.Hour)) }
 
+// baseBackups is a number of them, in words.
+func baseBackups(n int) string {
+	if n == 1 {
+		return "1 base backup"
+	}
+	return fmt.Sprintf("%d base backups", n)
+}
+
 // stand is until when an archive reaches, in words.
 func stand(until time.Time) string {
 	if until.IsZero() {

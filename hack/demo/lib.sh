@@ -161,6 +161,16 @@ await_recoverable() {
   done
 }
 
+# await_window TENANT waits until each site holds a moment after its first backup: a minute at most.
+await_window() {
+  local deadline=$((SECONDS + patience)) empty=yes
+  while [ -n "$empty" ]; do
+    [ $SECONDS -lt $deadline ] || give_up "$1" "a site holds no moment after its first backup after $patience s: $(condition "$1" PointInTimeRecoverable message)"
+    sleep 1
+    empty=$(kubectl get tenant "$1" -o 'jsonpath={range .status.backups.destinations[*]}{.recoverableFrom} {.recoverableUntil}{"\n"}{end}' | awk '$2 <= $1')
+  done
+}
+
 # show_backups TENANT prints what can be restored, and how long that took when it was tried.
 show_backups() {
   local name from until seconds
