@@ -214,9 +214,8 @@ func (s *scope) filesTask(d *destination) *files {
 	}
 	retention := s.observed.policy.Spec.Retention
 	options := engine.FilesBackupOptions{Destination: d.name, InstanceID: s.instanceID, BackupDays: retention.BackupDays, PointInTimeDays: retention.PointInTimeDays}
-	if d.status.Files != nil {
-		options.Verified = d.status.Files.VerifiedSnapshot
-	}
+	known := d.filesStatus()
+	options.Verified, options.Held = known.VerifiedSnapshot, known.held() && !s.acknowledged().After(known.LastSnapshot.Time)
 	return &files{args: options.Args(), secret: meta.BackupJobSecret}
 }
 
@@ -237,6 +236,9 @@ func judgeFiles(job *batchv1.Job, pods []corev1.Pod) *engine.FilesResult {
 		if result.Failure != nil || ended.ExitCode == 0 {
 			return &result
 		}
+	}
+	if len(pods) == 0 || endedContainer(&pods[0], meta.ContainerFiles) == nil {
+		result.Expiry = &engine.Expiry{Unknown: true}
 	}
 	result.Failure = &engine.Failure{Reason: engine.FailedNoResult, Message: withoutResult(job, pods, meta.ContainerFiles)}
 	return &result
@@ -260,6 +262,12 @@ func (d *destination) takeFiles(result *engine.FilesResult, ended time.Time) {
 		if c.Oldest != nil {
 			status.FirstSnapshot = timeOf(c.Oldest.FinishedAt)
 		}
+	}
+	switch e := result.Expiry; {
+	case e != nil && e.Unknown:
+		status.Snapshots = nil // The next catalogue tells.
+	case e != nil && e.Planned > 0 && result.Catalogue != nil:
+		status.Snapshots = count(max(0, result.Catalogue.Snapshots-e.Planned)) // So many at least: perhaps they are gone.
 	}
 	if found := result.Recovery; result.Job == engine.JobVerify && result.Failure == nil && found != nil {
 		status.LastVerified, status.VerifiedSnapshot, status.RecoverySeconds = timeOf(ended), found.Snapshot.ID, count(found.Seconds)
@@ -330,7 +338,17 @@ func filesIn(status v1alpha1.DestinationStatus) filesSeen {
 	return filesSeen{ptr.Deref(status.Files, v1alpha1.FilesStatus{})}
 }
 
-func (f filesSeen) lastSnapshot() time.Time { return timeIn(f.LastSnapshot) }
+// lastSnapshot is when the newest snapshot was made that is there.
+func (f filesSeen) lastSnapshot() time.Time {
+	if f.emptied() {
+		return time.Time{}
+	}
+	return timeIn(f.LastSnapshot)
+}
+
+// held reports whether the destination is known to have held a snapshot, emptied that it holds none.
+func (f filesSeen) held() bool    { return f.LastSnapshot != nil }
+func (f filesSeen) emptied() bool { return f.Snapshots != nil && *f.Snapshots == 0 }
 
 // any reports whether there is something to restore.
 func (f filesSeen) any() bool { return ptr.Deref(f.Snapshots, 0) > 0 }

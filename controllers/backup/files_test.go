@@ -313,6 +313,71 @@ func TestASnapshotInWhichFilesAreMissingCountsForNothing(t *testing.T) {
 	s.Expect(s.theJob(engine.JobVerify, "site-a").Spec.Template.Spec.Containers).To(HaveLen(1), "there is nothing of the application to prove")
 }
 
+func TestSnapshotsThatSomebodyRemovedAreMissed(t *testing.T) {
+	three, one := 3, 1
+	had := v1alpha1.DestinationStatus{Files: &v1alpha1.FilesStatus{Snapshots: ptr.To(int32(3)), LastSnapshot: timeOf(at(-600))}}
+	made := &engine.Snapshot{FinishedAt: noon}
+	for name, row := range map[string]struct {
+		files engine.FilesResult
+		want  string
+	}{
+		"all are there":                {engine.FilesResult{Found: &three, Snapshot: made}, ""},
+		"some are gone":                {engine.FilesResult{Found: &one, Snapshot: made}, "2 snapshots of the application's data"},
+		"some are gone, none was made": {engine.FilesResult{Found: &one, Failure: &engine.Failure{}}, "2 snapshots of the application's data"},
+		"files are missing in the new": {engine.FilesResult{Found: &one, Snapshot: &engine.Snapshot{FinishedAt: at(-700), Unfinished: true}}, "2 snapshots of the application's data"},
+		"the same result again":        {engine.FilesResult{Found: &one, Snapshot: &engine.Snapshot{FinishedAt: at(-600)}}, ""},
+		"nobody knows what was there":  {engine.FilesResult{}, ""},
+	} {
+		f := good()
+		f.backupSeen = &resultSeen{files: &row.files, ended: noon, before: had}
+		NewWithT(t).Expect(f.missingText()).To(Equal(row.want), name)
+		v, lost := f.lost()
+		NewWithT(t).Expect(lost).To(Equal(row.want != ""), name)
+		NewWithT(t).Expect(v.message).To(ContainSubstring(row.want), name)
+	}
+}
+
+func TestWhatIsKnownOfSnapshotsAfterAJobThatWasKilledWhileItRemoved(t *testing.T) {
+	d := &destination{}
+	catalogue := &engine.FilesCatalogue{Snapshots: 9}
+	d.takeFiles(&engine.FilesResult{Catalogue: catalogue, Expiry: &engine.Expiry{Planned: 4}}, noon)
+	NewWithT(t).Expect(*d.status.Files.Snapshots).To(Equal(int32(5)), "so many at least")
+	d.takeFiles(&engine.FilesResult{Expiry: &engine.Expiry{Unknown: true}}, noon)
+	NewWithT(t).Expect(d.status.Files.Snapshots).To(BeNil(), "nobody knows whether it had begun")
+}
+
+func TestARepositoryOfApplicationDataThatWasRemovedIsMadeAnewOnceAPersonHasSeenIt(t *testing.T) {
+	s := newStage(t, "gone-files")
+	s.keepsFiles()
+	s.firstSnapshots()
+	held := func() []string {
+		return s.cronJob("site-a").Spec.JobTemplate.Spec.Template.Spec.Containers[1].Args
+	}
+	s.Expect(held()).To(ContainElement("--held"), "it is known to hold something")
+	s.after(20 * time.Hour)
+	refused := failedFiles(engine.JobBackup, "site-a", engine.FailedDamaged, "the repository is gone")
+	refused.Found, refused.Catalogue = new(int), &engine.FilesCatalogue{}
+	s.endBoth(s.scheduled("site-a", "nightly"), s.backedUp("site-a", 2), refused)
+	s.passes()
+	a := s.site("site-a")
+	s.Expect(text(a.Conditions, v1alpha1.ConditionBackedUp)).To(HavePrefix("False BackupFailed: there is no snapshot of the application's data; the attempt of"))
+	s.Expect(text(a.Conditions, v1alpha1.ConditionRetained)).To(And(HavePrefix("False BackupsMissing"), ContainSubstring("the destination held 1 snapshots of the application's data fewer")))
+	s.Expect(held()).To(ContainElement("--held"))
+
+	s.after(time.Second)
+	s.changeTenant(func(t *v1alpha1.Tenant) {
+		t.Annotations = map[string]string{v1alpha1.AnnotationMissingBackupsSeen: s.clock.Now().UTC().Format(time.RFC3339)}
+	})
+	s.passes()
+	s.Expect(held()).NotTo(ContainElement("--held"))
+	s.after(time.Hour)
+	s.endBoth(s.scheduled("site-a", "nightly-2"), s.backedUp("site-a", 3), s.snapshot("site-a", secondSnapshot, 1))
+	s.passes()
+	s.Expect(text(s.site("site-a").Conditions, v1alpha1.ConditionBackedUp)).To(HavePrefix("True Fresh"))
+	s.Expect(text(s.site("site-a").Conditions, v1alpha1.ConditionRetained)).To(HavePrefix("True Fresh"))
+	s.Expect(held()).To(ContainElement("--held"), "it holds something again")
+}
+
 func TestSnapshotsThatNobodyLooksAtAreNotRetainedForLongerThanTheyShould(t *testing.T) {
 	for name, row := range map[string]struct {
 		suspended bool

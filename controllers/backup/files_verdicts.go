@@ -100,6 +100,18 @@ func (f facts) filesRetained(database verdict) verdict {
 	}
 }
 
+// filesMissing is how many snapshots are gone that nobody of us removed. A result that is read again finds none.
+func (f facts) filesMissing() int {
+	found, had := f.backupSeen.files, filesIn(f.backupSeen.before)
+	if found == nil || found.Found == nil || had.Snapshots == nil {
+		return 0
+	}
+	if made := found.Snapshot; made != nil && !made.Unfinished && !made.FinishedAt.Truncate(time.Second).After(timeIn(had.LastSnapshot)) {
+		return 0
+	}
+	return int(*had.Snapshots) - *found.Found
+}
+
 // unfinished says in words that there are snapshots that are never restored.
 func unfinished(n int) string {
 	if n == 0 {

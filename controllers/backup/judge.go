@@ -159,10 +159,7 @@ func (s *scope) factsOf(d *destination) facts {
 		lostClaim: s.lostClaim(),
 		aside:     d.aside, asideInterval: s.asideInterval, status: d.status, silent: s.memory.silent, why: s.memory.why, archive: s.report.of(d), until: s.until(d), backupSeen: d.backupSeen, proofSeen: d.proofSeen,
 	}
-	// What is no time, or still to come, acknowledges nothing.
-	if seen, err := time.Parse(time.RFC3339, s.tenant.Annotations[v1alpha1.AnnotationMissingBackupsSeen]); err == nil && !seen.After(s.now.Add(clocksDiffer)) {
-		f.acknowledged = seen
-	}
+	f.acknowledged = s.acknowledged()
 	if f.read = timeIn(d.status.LastBackup); s.expiry(d).read.After(f.read) {
 		f.read = s.expiry(d).read
 	}
@@ -175,6 +172,15 @@ func (s *scope) factsOf(d *destination) facts {
 		}
 	}
 	return f
+}
+
+// acknowledged is until when a person has seen what is missing. What is no time, or still to come, acknowledges nothing.
+func (s *scope) acknowledged() time.Time {
+	seen, err := time.Parse(time.RFC3339, s.tenant.Annotations[v1alpha1.AnnotationMissingBackupsSeen])
+	if err != nil || seen.After(s.now.Add(clocksDiffer)) {
+		return time.Time{}
+	}
+	return seen
 }
 
 // clocksDiffer is by how much the clocks of two nodes may.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -320,17 +321,32 @@ func (f facts) catalogued(c engine.Catalogue) verdict {
 
 // lost is what is said from when backups are missing on until a person has seen it, whatever else happens.
 func (f facts) lost() (v verdict, ok bool) {
-	if found := f.backupSeen; found != nil && found.Catalogue != nil {
-		if missing := f.missing(*found.Catalogue); missing > 0 {
-			return no(v1alpha1.ReasonBackupsMissing, "on %s the destination held %d backups fewer than it should: somebody else removed them, or they are damaged; look at its access log; this is said until the Tenant is annotated with %s=%s, or a later time",
-				moment(found.ended), missing, v1alpha1.AnnotationMissingBackupsSeen, moment(f.now)), true
-		}
+	if missing := f.missingText(); missing != "" {
+		return no(v1alpha1.ReasonBackupsMissing, "on %s the destination held %s fewer than it should: somebody else removed them, or they are damaged; look at its access log; this is said until the Tenant is annotated with %s=%s, or a later time",
+			moment(f.backupSeen.ended), missing, v1alpha1.AnnotationMissingBackupsSeen, moment(f.now)), true
 	}
 	said := apimeta.FindStatusCondition(f.status.Conditions, v1alpha1.ConditionRetained)
 	if said != nil && said.Reason == v1alpha1.ReasonBackupsMissing && said.LastTransitionTime.After(f.acknowledged) {
 		return verdict{said.Status, said.Reason, said.Message}, true
 	}
 	return verdict{}, false
+}
+
+// missingText says in words how much is gone that nobody of us removed; empty if nothing is.
+func (f facts) missingText() string {
+	var gone []string
+	if f.backupSeen == nil {
+		return ""
+	}
+	if c := f.backupSeen.Catalogue; c != nil {
+		if n := f.missing(*c); n > 0 {
+			gone = append(gone, fmt.Sprintf("%d backups", n))
+		}
+	}
+	if n := f.filesMissing(); n > 0 {
+		gone = append(gone, fmt.Sprintf("%d snapshots of the application's data", n))
+	}
+	return strings.Join(gone, " and ")
 }
 
 // missing is how many backups are gone that nobody of us removed. A result that is read again finds none. After an attempt

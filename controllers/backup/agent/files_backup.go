@@ -5,11 +5,16 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"k8s.io/utils/ptr"
+
+	"github.com/freehold-dev/freehold/api/v1alpha1"
 	"github.com/freehold-dev/freehold/controllers/backup/engine"
+	"github.com/freehold-dev/freehold/controllers/internal/command"
 )
 
 // RunFilesBackup makes a snapshot of the application's data in one destination, removes what has expired there, and reads
@@ -39,11 +44,14 @@ func (c Config) backUpFiles(ctx context.Context, options engine.FilesBackupOptio
 	if err != nil {
 		return result, err
 	}
-	before, err := r.begin(ctx)
+	before, err := r.begin(ctx, options.Held)
+	if err != nil && !before.gone {
+		return result, err
+	}
+	result.Catalogue, result.Found = engine.CatalogueOf(before.snapshots), ptr.To(len(engine.Whole(before.snapshots)))
 	if err != nil {
 		return result, err
 	}
-	result.Catalogue = engine.CatalogueOf(before.snapshots)
 	after, err := r.backUp(ctx, before, &result)
 	if err != nil {
 		return result, err
@@ -52,10 +60,17 @@ func (c Config) backUpFiles(ctx context.Context, options engine.FilesBackupOptio
 	return result, r.expire(ctx, options, after, &result)
 }
 
-// begin returns what the destination holds, and makes a repository of one that holds none.
-func (r *filesRepository) begin(ctx context.Context) (inventory, error) {
+// begin returns what the destination holds, and makes a repository of one that holds none. Where there was one, none is
+// made until a person has seen that it is gone: a new one would look as if all were well.
+func (r *filesRepository) begin(ctx context.Context, held bool) (inventory, error) {
 	err := r.reach(ctx)
-	if exitCode(err) == engine.ResticNoRepository {
+	missing := exitCode(err) == engine.ResticNoRepository
+	if missing && held {
+		return inventory{gone: true}, fail(engine.FailedDamaged,
+			"destination %s held snapshots of the application's data, and the repository with them is gone: somebody removed it. Nothing was changed. Bring it back; or, if it is gone for good, say that you have seen it (%s on the Tenant): then a new one is made",
+			r.name, v1alpha1.AnnotationMissingBackupsSeen)
+	}
+	if missing {
 		err = r.make(ctx)
 	}
 	if err != nil {
@@ -163,8 +178,31 @@ func (r *filesRepository) expire(ctx context.Context, options engine.FilesBackup
 	return nil
 }
 
+// foretell leaves word of what is about to be removed: should the container be killed meanwhile, those snapshots must not
+// look as if somebody else had removed them.
+func (r *filesRepository) foretell(plan engine.FilesRemoval, result *engine.FilesResult) error {
+	told := foretoldFiles(plan, *result)
+	result.Expiry.Planned = len(plan.IDs) // Also if the removal fails: some of them may be gone.
+	encoded, err := encode(told, told.Failure, told.Expiry)
+	if err != nil {
+		return err
+	}
+	command.Tell(string(encoded))
+	return nil
+}
+
+// foretoldFiles is what a Job has come to that is killed while it removes snapshots.
+func foretoldFiles(plan engine.FilesRemoval, result engine.FilesResult) engine.FilesResult {
+	result.Expiry = &engine.Expiry{Planned: len(plan.IDs)}
+	result.Failure = &engine.Failure{Reason: engine.FailedNoResult, Message: fmt.Sprintf("the Job was ended while it removed %d expired snapshots", len(plan.IDs))}
+	return result
+}
+
 // remove carries the plan out, and compares what is left with what should be.
 func (r *filesRepository) remove(ctx context.Context, plan engine.FilesRemoval, before inventory, result *engine.FilesResult) error {
+	if err := r.foretell(plan, result); err != nil {
+		return err
+	}
 	// Without unused data in packs: what has expired shall be gone, whatever it costs to write the rest anew.
 	if _, err := r.ask(ctx, "forget", append([]string{"--prune", "--max-unused=0"}, plan.IDs...)...); err != nil {
 		return err
@@ -173,7 +211,7 @@ func (r *filesRepository) remove(ctx context.Context, plan engine.FilesRemoval, 
 	if err != nil {
 		return err
 	}
-	result.Catalogue = engine.CatalogueOf(after.snapshots)
+	result.Catalogue, result.Expiry.Planned = engine.CatalogueOf(after.snapshots), 0
 	missing, remaining := engine.SnapshotsAfterRemoval(plan, before.snapshots, after.snapshots)
 	switch {
 	case after.damaged != nil:

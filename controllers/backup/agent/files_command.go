@@ -27,6 +27,7 @@ func filesRun() *cobra.Command {
 	flags.Int32Var(&o.BackupDays, "backup-days", 0, "for how many days backups are kept (required)")
 	flags.Int32Var(&o.PointInTimeDays, "point-in-time-days", -1, "for how many days back every minute can be restored (required)")
 	flags.StringVar(&o.Verified, "verified", "", "ID of the newest snapshot of the destination that was found good")
+	flags.BoolVar(&o.Held, "held", false, "the destination held snapshots before: make no repository where there is none")
 	return leaf
 }
 

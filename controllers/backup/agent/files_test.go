@@ -310,6 +310,32 @@ func TestFilesThatCannotBeReadAreNamed(t *testing.T) {
 	}
 }
 
+func TestARepositoryOfApplicationDataThatWasRemovedIsNotMadeAnewUnseen(t *testing.T) {
+	w := newFilesWorld(t)
+	w.write(w.volume, map[string]*string{"a": text("one")})
+	w.backUp()
+	options := filesOptions()
+	options.Held = true
+	if second := w.must(w.pod(w.volume, false), options.Args()); *second.Found != 1 || second.Catalogue.Snapshots != 2 {
+		t.Fatalf("before its second snapshot it held %d; then %+v", *second.Found, second.Catalogue)
+	}
+	home := filepath.Join(w.stored, w.inside())
+	if err := os.RemoveAll(home); err != nil {
+		t.Fatal(err)
+	}
+	result := w.fails(w.pod(w.volume, false), engine.FailedDamaged, v1alpha1.AnnotationMissingBackupsSeen, options.Args())
+	if result.Found == nil || *result.Found != 0 || result.Catalogue == nil || result.Catalogue.Snapshots != 0 {
+		t.Errorf("left %+v: that nothing is there must be told", result)
+	}
+	if _, err := os.Stat(home); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("something was made there: %v", err)
+	}
+	options.Held = false // A person has seen it.
+	if again := w.must(w.pod(w.volume, false), options.Args()); again.Catalogue.Snapshots != 1 {
+		t.Errorf("left %+v", again.Catalogue)
+	}
+}
+
 // stores are the files of a kind in the destination.
 func (w *filesWorld) stores(kind string) []string {
 	w.t.Helper()

@@ -10,6 +10,19 @@ import (
 	"github.com/freehold-dev/freehold/controllers/internal/command"
 )
 
+func TestAJobThatIsKilledWhileItRemovesSnapshotsHasSaidHowMany(t *testing.T) {
+	made := &engine.Snapshot{ID: "918a"}
+	told, result := foretoldFiles(engine.FilesRemoval{IDs: make([]string, 500)}, engine.FilesResult{
+		Job: engine.JobBackup, Destination: "site-a", Snapshot: made, Catalogue: &engine.FilesCatalogue{Snapshots: 600}, Expiry: &engine.Expiry{}}), engine.FilesResult{}
+	encoded, err := encode(told, told.Failure, told.Expiry)
+	if err != nil || json.Unmarshal(encoded, &result) != nil {
+		t.Fatal(string(encoded), err)
+	}
+	if result.Failure == nil || result.Failure.Reason != engine.FailedNoResult || result.Expiry.Planned != 500 || result.Catalogue.Snapshots != 600 || *result.Snapshot != *made {
+		t.Errorf("it left %s", encoded)
+	}
+}
+
 func TestAJobThatIsKilledWhileItRemovesHasSaidWhat(t *testing.T) {
 	plan := engine.Removal{Labels: make([]string, 500)}
 	before := engine.Result{

@@ -122,6 +122,8 @@ type inventory struct {
 	snapshots []engine.Snapshot
 	// damaged says that there are others that cannot be read; nil if not. Restic passes over them and ends well.
 	damaged error
+	// gone says that there is no repository where there was one.
+	gone bool
 }
 
 // list reads the inventory, without a lock: with the credentials that restores have, a lock could be made but not removed.

@@ -20,6 +20,9 @@ type FilesBackupOptions struct {
 	// Verified is the ID of the newest snapshot of the destination that was restored and found good; empty if none was.
 	// Without one nothing is removed.
 	Verified string
+	// Held says that the destination is known to have held snapshots, and that nobody has seen yet that they are gone:
+	// where there is no repository, none is made.
+	Held bool
 }
 
 // Args are the arguments of the program.
@@ -29,6 +32,9 @@ func (o FilesBackupOptions) Args() []string {
 		"--instance-id=" + o.InstanceID,
 		fmt.Sprintf("--backup-days=%d", o.BackupDays),
 		fmt.Sprintf("--point-in-time-days=%d", o.PointInTimeDays),
+	}
+	if o.Held {
+		args = append(args, "--held")
 	}
 	return optional(args, "--verified=", o.Verified)
 }

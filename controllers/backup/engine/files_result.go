@@ -16,6 +16,8 @@ type FilesResult struct {
 	Failure *Failure `json:"failure,omitempty"`
 	// Snapshot that was made. If files are missing in it, Failure says which.
 	Snapshot *Snapshot `json:"snapshot,omitempty"`
+	// Found is how many snapshots that can be restored the destination held when the Job began; nil if that is not known.
+	Found *int `json:"found,omitempty"`
 	// Catalogue of the destination after the Job, of JobBackup only.
 	Catalogue *FilesCatalogue `json:"catalogue,omitempty"`
 	// Expiry is what was removed. HeldForWindow and Held mean the same as for base backups.

@@ -334,8 +334,8 @@ func TestArgumentsOfApplicationDataAreComplete(t *testing.T) {
 	target := time.Date(2026, 11, 28, 3, 0, 0, 0, time.UTC)
 	source := FilesSource{Destination: "site-a", InstanceID: "acme-5f3k", Target: target, Snapshot: "918a", Without: []Span{{From: target, Until: target.Add(time.Hour)}}}
 	for want, got := range map[string][]string{
-		"agent backup files run --destination=site-a --instance-id=acme-5f3k --backup-days=180 --point-in-time-days=30 --verified=918a": FilesBackupOptions{
-			Destination: "site-a", InstanceID: "acme-5f3k", BackupDays: 180, PointInTimeDays: 30, Verified: "918a"}.Args(),
+		"agent backup files run --destination=site-a --instance-id=acme-5f3k --backup-days=180 --point-in-time-days=30 --held --verified=918a": FilesBackupOptions{
+			Destination: "site-a", InstanceID: "acme-5f3k", BackupDays: 180, PointInTimeDays: 30, Verified: "918a", Held: true}.Args(),
 		"agent backup files verify --destination=site-a --instance-id=acme-5f3k --target=2026-11-28T03:00:00Z --snapshot=918a --without=2026-11-28T03:00:00Z/2026-11-28T04:00:00Z": FilesVerifyOptions{source}.Args(),
 		"agent backup files restore --destination=site-a --instance-id=acme-5f3k --restore=uid": FilesRestoreOptions{
 			FilesSource: FilesSource{Destination: "site-a", InstanceID: "acme-5f3k"}, Restore: "uid"}.Args(),
