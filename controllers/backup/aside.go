@@ -164,7 +164,7 @@ func (s *scope) asideSight(d *destination, pause time.Duration) asideSight {
 		}
 	}
 	for _, other := range s.destinations {
-		if a := s.report.of(other); other != d && a != nil && a.Failure == nil && s.podNow().Sub(a.AnsweredAt) <= answerCounts {
+		if a := s.report.of(other); other != d && !other.aside.out() && a != nil && a.Failure == nil && s.podNow().Sub(a.AnsweredAt) <= answerCounts {
 			sight.others = true
 		}
 	}

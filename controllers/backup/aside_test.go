@@ -154,4 +154,8 @@ func TestAnotherDestinationTakesTheLogOnlyIfItSaysSoNow(t *testing.T) {
 			t.Errorf("%s: %t, want %t", name, got, row.want)
 		}
 	}
+	s.report.Destinations[0].AnsweredAt, b.aside = at(-1), aside{Since: at(-1)}
+	if s.asideSight(a, asidePause).others {
+		t.Error("one that is set aside itself gets nothing of the log, whatever was heard of it before")
+	}
 }
