@@ -66,6 +66,8 @@ type facts struct {
 	// archive is the archiver's word; nil if it has none. podNow is the time of the pod's clock now.
 	archive *engine.ArchiveReport
 	podNow  time.Time
+	// last is the archiver's last word, however old it is; nil if it has none.
+	last *engine.ArchiveReport
 	// silent is since when the archiver does not answer; zero if it does, or was not asked. why says what was met.
 	silent time.Time
 	why    string
@@ -157,7 +159,7 @@ func (s *scope) factsOf(d *destination) facts {
 		archiver:  s.observed.database == nil || archives(&s.observed.database.Spec.Template),
 		files:     s.backsUpFiles(),
 		lostClaim: s.lostClaim(),
-		aside:     d.aside, asideInterval: s.asideInterval, status: d.status, silent: s.memory.silent, why: s.memory.why, archive: s.report.of(d), until: s.until(d), backupSeen: d.backupSeen, proofSeen: d.proofSeen,
+		aside:     d.aside, asideInterval: s.asideInterval, status: d.status, silent: s.memory.silent, why: s.memory.why, archive: s.report.of(d), last: s.memory.report.of(d), until: s.until(d), backupSeen: d.backupSeen, proofSeen: d.proofSeen,
 	}
 	f.acknowledged = s.acknowledged()
 	if f.read = timeIn(d.status.LastBackup); s.expiry(d).read.After(f.read) {

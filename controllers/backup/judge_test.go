@@ -122,6 +122,14 @@ func TestConditionsOfADestination(t *testing.T) {
 			f.suspended, f.archive = true, nil
 			f.status.Conditions = said(pointInTime, metav1.ConditionFalse, v1alpha1.ReasonUnreachable, at(-90))
 		}, pointInTime, "False Unreachable: as before"},
+		"the instance stopped just after the destination died": {func(f *facts) {
+			failing(f, engine.FailedUnreachable, -1)
+			f.suspended, f.archive, f.last = true, nil, f.archive
+			f.status.Conditions = said(pointInTime, metav1.ConditionTrue, v1alpha1.ReasonFresh, at(-90))
+		}, pointInTime, "False Unreachable|stands at 2026-03-01T11:57:00Z|its own words|lies on the database's volume"},
+		"the instance stopped and the destination had just answered": {func(f *facts) {
+			f.suspended, f.archive, f.last = true, nil, f.archive
+		}, pointInTime, "True InstanceSuspended"},
 		"the instance stopped while the destination was set aside": {func(f *facts) {
 			f.suspended, f.archive, f.aside = true, nil, aside{Since: at(-90)}
 		}, pointInTime, "False SetAside"},

@@ -124,6 +124,10 @@ func (f facts) stopped() verdict {
 	if said != nil && said.Status != metav1.ConditionTrue {
 		return verdict{said.Status, said.Reason, said.Message}
 	}
+	if last := f.last; last != nil && last.Failure != nil { // It had not failed for long enough to be said.
+		return no(reasonOf(last.Failure), "the instance does not run, and the destination had not taken what was written last when it stopped: the archive stands at %s, and since %s the destination did not take more: %s; the rest lies on the database's volume, and is archived once the instance runs again",
+			stand(f.until), moment(last.Since), last.Failure.Message)
+	}
 	return yes(v1alpha1.ReasonSuspendedBackups, "the instance does not run; nothing is written that had to be archived")
 }
 
