@@ -35,7 +35,7 @@ const (
 
 // previousClaims are the claims that a Restore took out of use.
 func previousClaims(restore *v1alpha1.Restore) []string {
-	return slices.DeleteFunc([]string{restore.Status.PreviousClaim}, func(name string) bool { return name == "" })
+	return slices.DeleteFunc([]string{restore.Status.PreviousClaim, restore.Status.PreviousAppClaim}, func(name string) bool { return name == "" })
 }
 
 // accepted reports whether the restored data stays.
@@ -162,7 +162,7 @@ type discardView struct {
 	// claim that may go, and the volume behind it; nil if there is none.
 	claim  *corev1.PersistentVolumeClaim
 	volume *corev1.PersistentVolume
-	// current is the claim that the database runs on; nil if there is none.
+	// current is the claim that the database runs on, or the application, if the claim is one of its; nil if there is none.
 	current *corev1.PersistentVolumeClaim
 }
 
@@ -195,7 +195,15 @@ func (r *RestoreReconciler) viewOf(ctx context.Context, s *restoreScope, claim *
 	}
 	return v, errors.Join(
 		get(ctx, r.api, types.NamespacedName{Name: claim.Spec.VolumeName}, &v.volume),
-		get(ctx, r.api, inside(databaseClaim(v.namespace, v.facts)), &v.current))
+		get(ctx, r.api, inside(v.currentName()), &v.current))
+}
+
+// currentName is the claim that whoever used the claim before runs on now.
+func (v *discardView) currentName() string {
+	if meta.IsAppClaim(v.claim.Name) {
+		return appClaim(v.namespace, v.facts, meta.AppClaim)
+	}
+	return databaseClaim(v.namespace, v.facts)
 }
 
 // objection is what speaks against removing the claim; empty if nothing does.
@@ -215,7 +223,7 @@ func (v *discardView) undecided() string {
 	}
 	for i := range v.restores {
 		other := &v.restores[i]
-		names := append(previousClaims(other), other.Status.Claim)
+		names := append(previousClaims(other), other.Status.Claim, other.Status.AppClaim)
 		if other.UID != v.restore.UID && stillOpen(other) && slices.Contains(names, v.claim.Name) {
 			return "Restore " + other.Name + " may still need it"
 		}
@@ -246,7 +254,7 @@ func (v *discardView) strange() string {
 // used: the instance runs on it, or somebody has it mounted.
 func (v *discardView) used() string {
 	name := v.claim.Name
-	if name == databaseClaim(v.namespace, v.facts) || slices.Contains(namedClaims(v.namespace), name) {
+	if name == v.currentName() || slices.Contains(namedClaims(v.namespace), name) {
 		return "the namespace names it as one that is in use"
 	}
 	for _, set := range v.sets {
@@ -260,7 +268,7 @@ func (v *discardView) used() string {
 		}
 	}
 	if v.current == nil || v.current.Status.Phase != corev1.ClaimBound {
-		return "the claim that the database runs on is not bound"
+		return "the claim in its place, " + v.currentName() + ", is not bound"
 	}
 	return ""
 }

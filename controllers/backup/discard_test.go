@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/backup/engine"
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
 )
 
@@ -176,6 +177,41 @@ func mounting(claim string) corev1.PodSpec {
 		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim}}}}}
 }
 
+// ofTheApplication turns the view into one of app-0001, in which nothing speaks against removing it either.
+func (v *discardView) ofTheApplication() {
+	v.claim.Name, v.restore.Status.PreviousAppClaim, v.restore.Status.AppClaim = "app-0001", "app-0001", "app-0002"
+	v.namespace.Annotations[meta.AnnotationAppClaim] = "app-0002"
+}
+
+func TestTheApplicationsClaimFromBeforeGoesWithTheDatabases(t *testing.T) {
+	s := newFilesScene(t, "discards-app")
+	for _, name := range []string{"db-0001", "app-0001"} {
+		s.bound(name)
+	}
+	restore := s.underWay("accident")
+	s.ends(s.job(engine.JobRestore, restore), recovered(2))
+	s.endsFiles(s.filesJob(restore), nil)
+	s.pass("accident")
+	for _, name := range []string{"db-0002", "app-0002"} {
+		s.bound(name)
+	}
+	set, _ := keeper(s.namespace, nil)
+	s.Expect(env.Client.Get(s.ctx, client.ObjectKeyFromObject(set), set)).To(Succeed())
+	restore = s.restore("accident")
+	restore.Spec.Decision = v1alpha1.RestoreAccept
+	s.Expect(env.Client.Update(s.ctx, restore)).To(Succeed())
+	s.pass("accident")
+	s.Expect(s.tells("accident", v1alpha1.ConditionAccepted)).To(ContainSubstring("volume claim app-0001 from before is kept: StatefulSet app uses it"))
+	set.Spec.Template.Spec.Volumes[0].PersistentVolumeClaim.ClaimName = "app-0002" // as the controller of tenants does
+	s.Expect(env.Client.Update(s.ctx, set)).To(Succeed())
+	s.later(time.Minute)
+	s.later(discardDwell)
+	for name, there := range map[string]bool{"db-0001": false, "app-0001": false, "db-0002": true, "app-0002": true} {
+		s.Expect(s.existing(name) != nil).To(Equal(there), name)
+	}
+	s.Expect(s.restore("accident").Status.KeptVolumes).To(ConsistOf("pv-discards-app-db-0001", "pv-discards-app-app-0001"))
+}
+
 func TestWhatSpeaksAgainstRemovingAClaim(t *testing.T) {
 	now := metav1.Now()
 	other := func(change func(*v1alpha1.Restore)) func(*discardView) {
@@ -223,8 +259,25 @@ func TestWhatSpeaksAgainstRemovingAClaim(t *testing.T) {
 		"a pod that has ended mounted it": {func(v *discardView) {
 			v.pods[0].Spec, v.pods[0].Status.Phase = mounting("db-0001"), corev1.PodSucceeded
 		}, ""},
-		"the database has no claim":       {func(v *discardView) { v.current = nil }, "the claim that the database runs on is not bound"},
-		"the database's claim is pending": {func(v *discardView) { v.current.Status.Phase = corev1.ClaimPending }, "the claim that the database runs on is not bound"},
+		"the database has no claim":   {func(v *discardView) { v.current = nil }, "the claim in its place, db-0002, is not bound"},
+		"of the application: nothing": {(*discardView).ofTheApplication, ""},
+		"of the application: the Restore left its data as it was": {func(v *discardView) {
+			v.ofTheApplication()
+			v.restore.Status.PreviousAppClaim = ""
+		}, "the Restore that put it aside is not accepted any more"},
+		"of the application: another Restore goes back to it": {func(v *discardView) {
+			v.ofTheApplication()
+			v.restores = append(v.restores, v1alpha1.Restore{ObjectMeta: metav1.ObjectMeta{Name: "other", UID: "9"}, Status: v1alpha1.RestoreStatus{AppClaim: "app-0001"}})
+		}, "Restore other may still need it"},
+		"of the application: the namespace names none": {func(v *discardView) {
+			v.ofTheApplication()
+			delete(v.namespace.Annotations, meta.AnnotationAppClaim)
+		}, "the namespace names it as one that is in use"},
+		"of the application: its claim is pending": {func(v *discardView) {
+			v.ofTheApplication()
+			v.current.Status.Phase = corev1.ClaimPending
+		}, "the claim in its place, app-0002, is not bound"},
+		"the database's claim is pending": {func(v *discardView) { v.current.Status.Phase = corev1.ClaimPending }, "the claim in its place, db-0002, is not bound"},
 		"it was never bound":              {func(v *discardView) { v.claim.Spec.VolumeName = "" }, "it has no PersistentVolume that could keep the data"},
 		"its volume is gone":              {func(v *discardView) { v.volume = nil }, "it has no PersistentVolume that could keep the data"},
 		"its volume is bound to another":  {func(v *discardView) { v.volume.Spec.ClaimRef.UID = "8" }, "PersistentVolume pv-1 is not bound to it"},
