@@ -30,6 +30,8 @@ const (
 	serverMessage      = "must be a host such as s3.eu-central-1.example.com: a DNS name in lower case or an IPv4 address, without scheme, port or path"
 	prefixMessage      = "must be a path such as backups/production: letters, digits and - _ . between slashes, none at the beginning or end"
 	zoneMessage        = "must be the name of a time zone such as Europe/Vienna or UTC"
+	networksMessage    = "networks say where a destination outside of the cluster answers from: set them for every kind but a volume, which is reached inside the tenant's namespace"
+	credentialsMessage = "credentials are needed to come into a destination, and a volume has none: set them for every other kind, and for that not"
 	left               = "what is stored there would be neither found nor removed any more; add a destination under another name"
 )
 
@@ -87,7 +89,7 @@ func destinationChanges(t *testing.T, rows []change) {
 
 func TestPolicyDestinations(t *testing.T) {
 	const (
-		one  = "exactly one of s3, gcs, azure and sftp must be set"
+		one  = "exactly one of s3, gcs, azure, sftp and volume must be set"
 		same = "two destinations store in the same place; each needs one of its own"
 		path = "spec.destinations"
 	)
@@ -101,6 +103,9 @@ func TestPolicyDestinations(t *testing.T) {
 		{"share a name", path, destinations(destination("a", inS3), destination("a", inGCS)), "Duplicate value"},
 		{"is of no kind", path, "[{name: a, networks: [198.51.100.0/24], credentials: {secretName: 'a-{tenant}'}}]", one},
 		{"is of two kinds", path, destinations(destination("a", inS3+", "+inGCS)), one},
+		{"are a bucket and a volume", path, destinations(destination("a", inS3), onVolume("b", "size: 10Gi")), ""},
+		{"are two volumes and a bucket", path, destinations(onVolume("a", "size: 10Gi"), destination("b", inS3), onVolume("c", "size: 10Gi")), ""},
+		{"is a bucket and a volume at once", path, destinations(destination("a", inS3+", volume: {size: 10Gi}")), one},
 		{"are two buckets of a server", path, destinations(destination("a", inS3), destination("b", "s3: {endpoint: s3.example.com, bucket: others}")), ""},
 		{"are two prefixes of a bucket", path, destinations(destination("a", inS3), destination("b", "s3: {endpoint: s3.example.com, bucket: backups, prefix: b}")), ""},
 		{"are two servers", path, destinations(destination("a", inS3), destination("b", "s3: {endpoint: s3.example.net, bucket: backups}")), ""},
@@ -145,7 +150,7 @@ func TestPolicyDestinationNetworks(t *testing.T) {
 		{"are two", "networks", "[198.51.100.0/24, 198.18.0.0/15]", ""},
 		{"are everywhere", "networks", "[0.0.0.0/0]", ""},
 		{"are none", "networks", "[]", "should have at least 1 items"},
-		{"are left out", "networks", "", "networks: Required value"},
+		{"are left out", "networks", "", networksMessage},
 		{"are thirty-two", "networks", ranges(32), ""},
 		{"are thirty-three", "networks", ranges(33), "must have at most 32 items"},
 		{"repeat", "networks", "[198.51.100.0/24, 198.51.100.0/24]", "Duplicate value"},
@@ -180,7 +185,7 @@ func TestPolicyCredentials(t *testing.T) {
 		{"that are the instance's own keys", "credentials", `{secretName: "instance-{tenant}"}`, reserved},
 		{"that are the keys of backups", "credentials", `{secretName: "backup-{tenant}"}`, reserved},
 		{"that are Freehold's", "credentials", `{secretName: "a-{tenant}", manageSecretName: "freehold-{tenant}"}`, reserved},
-		{"that are left out", "credentials", "", "credentials: Required value"},
+		{"that are left out", "credentials", "", credentialsMessage},
 		{"without a name", "credentials", "{}", "secretName: Required value"},
 	})
 }
@@ -266,6 +271,37 @@ func TestPolicySFTP(t *testing.T) {
 		{"host key with padding", "sftp.hostKeyFingerprint", `"` + fingerprint + `="`, "may not be more than 50 bytes"},
 		{"host key of another length", "sftp.hostKeyFingerprint", `"SHA256:abc"`, "should be at least 50 chars long"},
 		{"host key that is left out", "sftp.hostKeyFingerprint", "", "hostKeyFingerprint: Required value"},
+	})
+}
+
+// onVolume is a destination that is a volume, in YAML.
+func onVolume(name, fields string) string {
+	return fmt.Sprintf("{name: %s, volume: {%s}}", name, fields)
+}
+
+func TestPolicyVolume(t *testing.T) {
+	const (
+		path  = "spec.destinations"
+		alone = "what applications keep on volumes of their own is not backed up to a volume: name a destination of another kind, too, or set applicationData to Skip"
+	)
+	beside := func(fields string) string { return destinations(destination("a", inS3), onVolume("b", fields)) }
+	created(t, policy, []row{
+		{"of a class", path, beside("size: 10Gi, storageClassName: fast.replicated"), ""},
+		{"of a number of bytes", path, beside("size: 1073741824"), ""},
+		{"too small for anything", path, beside("size: 255Mi"), "size must be at least 256Mi"},
+		{"of no size", path, beside("storageClassName: fast"), "size: Required value"},
+		{"of a class with capitals", path, beside("size: 10Gi, storageClassName: Fast"), "must be the name of a StorageClass"},
+		{"with credentials", path, destinations(destination("a", inS3), `{name: b, volume: {size: 10Gi}, credentials: {secretName: "b-{tenant}"}}`), credentialsMessage},
+		{"with networks", path, destinations(destination("a", inS3), "{name: b, volume: {size: 10Gi}, networks: [198.51.100.0/24]}"), networksMessage},
+		{"alone, with application data to back up", path, destinations(onVolume("b", "size: 10Gi")), alone},
+	})
+	bare := strings.Replace(policy, "spec:", "spec:\n  applicationData: Skip", 1)
+	created(t, bare, []row{{"alone, with the database only", path, destinations(onVolume("b", "size: 10Gi")), ""}})
+	updated(t, policy, []change{
+		{"grows", path, beside("size: 10Gi"), beside("size: 20Gi"), ""},
+		{"shrinks", path, beside("size: 10Gi"), beside("size: 9Gi"), "size may only grow: a volume cannot be made smaller without losing data"},
+		{"is of another class from now on", path, beside("size: 10Gi, storageClassName: slow"), beside("size: 10Gi, storageClassName: fast"), ""},
+		{"becomes a bucket", path, beside("size: 10Gi"), destinations(destination("a", inS3), destination("b", inGCS)), "a destination cannot become one of another kind: " + left},
 	})
 }
 

@@ -3,6 +3,7 @@
 package v1alpha1
 
 import (
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -202,13 +203,33 @@ type SFTPDestination struct {
 	Path DestinationPrefix `json:"path,omitempty"`
 }
 
+// VolumeDestination is a volume in each tenant's namespace. It lies in the same cluster as the database: it is there when
+// data was deleted or spoilt, or the database's volume is lost, and is lost with the cluster. It holds no application data.
+type VolumeDestination struct {
+	// size of each tenant's volume. It may only grow, and does so for the volumes that are there if their storage class can.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity(string(oldSelf))) >= 0",message="size may only grow: a volume cannot be made smaller without losing data"
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity('256Mi')) >= 0",message="size must be at least 256Mi"
+	Size resource.Quantity `json:"size,omitzero"`
+
+	// storageClassName of volumes that are made from now on; one that is there stays in its own. Default: the cluster's
+	// default class. Choose one whose volumes do not lie where those of the database do.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a StorageClass"
+	StorageClassName string `json:"storageClassName,omitempty"`
+}
+
 // BackupDestination is one place that backups and the archive of the write-ahead log go to. Where it stores cannot be
 // changed; how it is reached can. What a destination that is removed from the policy holds stays there, for you to
 // delete.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.s3), has(self.gcs), has(self.azure), has(self.sftp)].filter(x, x).size() == 1",message="exactly one of s3, gcs, azure and sftp must be set"
+// +kubebuilder:validation:XValidation:rule="[has(self.s3), has(self.gcs), has(self.azure), has(self.sftp), has(self.volume)].filter(x, x).size() == 1",message="exactly one of s3, gcs, azure, sftp and volume must be set"
+// +kubebuilder:validation:XValidation:rule="has(self.volume) != has(self.credentials)",message="credentials are needed to come into a destination, and a volume has none: set them for every other kind, and for that not"
+// +kubebuilder:validation:XValidation:rule="has(self.volume) != has(self.networks)",message="networks say where a destination outside of the cluster answers from: set them for every kind but a volume, which is reached inside the tenant's namespace"
 // +kubebuilder:validation:XValidation:rule="!has(self.s3) || has(self.region)",message="an s3 destination needs a region: requests are signed for it"
-// +kubebuilder:validation:XValidation:rule="has(self.s3) == has(oldSelf.s3) && has(self.gcs) == has(oldSelf.gcs) && has(self.azure) == has(oldSelf.azure) && has(self.sftp) == has(oldSelf.sftp)",message="a destination cannot become one of another kind: what is stored there would be neither found nor removed any more; add a destination under another name"
+// +kubebuilder:validation:XValidation:rule="has(self.s3) == has(oldSelf.s3) && has(self.gcs) == has(oldSelf.gcs) && has(self.azure) == has(oldSelf.azure) && has(self.sftp) == has(oldSelf.sftp) && has(self.volume) == has(oldSelf.volume)",message="a destination cannot become one of another kind: what is stored there would be neither found nor removed any more; add a destination under another name"
 type BackupDestination struct {
 	// name of the destination; unique in the policy. What is stored under one name is not looked for under another.
 	// +required
@@ -222,15 +243,16 @@ type BackupDestination struct {
 	Region string `json:"region,omitempty"`
 
 	// networks that the destination answers from: the walls of every tenant that names the policy are opened to them,
-	// for the pods that back up and on the destination's port only. The cluster's own networks are taken out.
-	// +required
+	// for the pods that back up and on the destination's port only. The cluster's own networks are taken out. Needed by
+	// every kind but volume.
+	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	Networks []CIDR `json:"networks,omitempty"`
 
-	// credentials say with what a tenant's pods come in.
-	// +required
+	// credentials say with what a tenant's pods come in. Needed by every kind but volume.
+	// +optional
 	Credentials DestinationCredentials `json:"credentials,omitzero"`
 
 	// s3 makes the destination a bucket at AWS or a server that speaks its protocol.
@@ -248,6 +270,11 @@ type BackupDestination struct {
 	// sftp makes the destination a directory of an SSH server.
 	// +optional
 	SFTP *SFTPDestination `json:"sftp,omitempty"`
+
+	// volume makes the destination a volume in each tenant's namespace, behind a small server of its own. It is lost with
+	// the cluster: name a destination elsewhere beside it.
+	// +optional
+	Volume *VolumeDestination `json:"volume,omitempty"`
 }
 
 // Weekday is a day of the week.
@@ -406,6 +433,7 @@ const (
 
 // BackupPolicySpec says where, when and for how long tenants are backed up, and how that is proven.
 //
+// +kubebuilder:validation:XValidation:rule="self.applicationData == 'Skip' || self.destinations.exists(d, !has(d.volume))",message="what applications keep on volumes of their own is not backed up to a volume: name a destination of another kind, too, or set applicationData to Skip"
 // +kubebuilder:validation:XValidation:rule="self.retention.backupDays >= self.retention.pointInTimeDays + 9 - size(self.schedule.fullDays)",message="retention.backupDays must be at least pointInTimeDays + 9 - the number of schedule.fullDays: the full backup before a point in time is up to a week older, and removing it may take one day more"
 // +kubebuilder:validation:XValidation:rule="self.verification.maximumAgeDays > self.verification.intervalDays * size(self.destinations)",message="verification.maximumAgeDays must be more than intervalDays times the number of destinations: they take turns, and a proof must not be too old before its turn comes again"
 type BackupPolicySpec struct {

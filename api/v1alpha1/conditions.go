@@ -66,6 +66,9 @@ const (
 	ReasonFresh = "Fresh"
 	// ReasonSharedCredentials: as Fresh, with credentials that several tenants share.
 	ReasonSharedCredentials = "SharedCredentials"
+	// ReasonInCluster: as Fresh, on a volume of this cluster, which is lost with it. Recoverable is False with it if there is
+	// no destination elsewhere.
+	ReasonInCluster = "InCluster"
 	// ReasonAwaitingFirst: the first backup, or the first proof, has not been made yet.
 	ReasonAwaitingFirst = "AwaitingFirst"
 	// ReasonUpdateRequired: the running revision archives nothing yet; the pending update does.

@@ -136,7 +136,7 @@ func (r *BootstrapReconciler) fill(ctx context.Context, f *filling) error {
 	}
 	destinations := r.order(ctx, f, policy)
 	if len(destinations) == 0 {
-		f.say(metav1.ConditionFalse, v1alpha1.ReasonFailed, "BackupPolicy %s has no destination %s, which bootstrap.restore.target names", policy.Name, f.wish.Target.Destination)
+		f.say(metav1.ConditionFalse, v1alpha1.ReasonFailed, "%s", nowhere(policy, f.wish.Target.Destination))
 		return nil
 	}
 	underWayFirst(destinations, ahead)
@@ -159,6 +159,19 @@ func (r *BootstrapReconciler) fill(ctx context.Context, f *filling) error {
 	f.again = time.Minute
 	f.say(metav1.ConditionFalse, v1alpha1.ReasonFailed, "no destination could be restored from; each is tried again ten minutes after its attempt failed. %s", strings.Join(failures, "; "))
 	return nil
+}
+
+// nowhere is why a policy has no destination that a new instance could be filled from; wanted is the one that is asked for,
+// empty for any.
+func nowhere(policy *v1alpha1.BackupPolicy, wanted v1alpha1.DestinationName) string {
+	volumes := slices.DeleteFunc(slices.Clone(policy.Spec.Destinations), func(d v1alpha1.BackupDestination) bool {
+		return d.Volume == nil || wanted != "" && d.Name != wanted
+	})
+	if len(volumes) == 0 {
+		return fmt.Sprintf("BackupPolicy %s has no destination %s, which bootstrap.restore.target names", policy.Name, wanted)
+	}
+	return fmt.Sprintf("destination %s of BackupPolicy %s is a volume in the other instance's namespace, from which no other can be filled: name a destination of another kind",
+		volumes[0].Name, policy.Name)
 }
 
 // underWayFirst puts the destinations first that are being restored from, or were with success.

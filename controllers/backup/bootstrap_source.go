@@ -50,9 +50,10 @@ func (r *BootstrapReconciler) policy(ctx context.Context, f *filling) (*v1alpha1
 }
 
 // order is in which order the destinations are tried: the one that is asked for, or all, those first that were proven
-// last as long as the other instance's Tenant still tells.
+// last as long as the other instance's Tenant still tells. A volume lies in the other's namespace, which no pod of this one
+// can mount or reach.
 func (r *BootstrapReconciler) order(ctx context.Context, f *filling, policy *v1alpha1.BackupPolicy) []v1alpha1.BackupDestination {
-	all := slices.Clone(policy.Spec.Destinations)
+	all := slices.DeleteFunc(slices.Clone(policy.Spec.Destinations), func(d v1alpha1.BackupDestination) bool { return d.Volume != nil })
 	if only := f.wish.Target.Destination; only != "" {
 		return slices.DeleteFunc(all, func(d v1alpha1.BackupDestination) bool { return d.Name != only })
 	}

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
 )
 
 // credentials of a destination: those that the database pod archives with, and those that Jobs back up and remove with.
@@ -27,6 +28,9 @@ func secretName(template v1alpha1.SecretNameTemplate, tenant string) string {
 }
 
 func (r *Reconciler) loadCredentials(ctx context.Context, s *scope, d *destination) (credentials, error) {
+	if d.spec.Volume != nil {
+		return r.loadCertificate(ctx, s)
+	}
 	of := d.spec.Credentials
 	c := credentials{archive: secretName(of.SecretName, s.name)}
 	c.manage = c.archive
@@ -43,6 +47,18 @@ func (r *Reconciler) loadCredentials(ctx context.Context, s *scope, d *destinati
 	}
 	c.manageData, err = secretData(ctx, r.api, r.options.OperatorNamespace, c.manage)
 	return c, err
+}
+
+// loadCertificate reads what the server in front of a volume is shown, which the controller of tenants makes. Base backups
+// have the volume mounted and need nothing.
+func (r *Reconciler) loadCertificate(ctx context.Context, s *scope) (credentials, error) {
+	c := credentials{archive: meta.ArchiveTLSSecret, manage: meta.ArchiveTLSSecret}
+	secret := &corev1.Secret{}
+	if err := get(ctx, r.api, types.NamespacedName{Namespace: s.namespace, Name: meta.ArchiveTLSSecret}, &secret); err != nil || secret == nil {
+		return c, err
+	}
+	c.archiveData, c.manageData = secret.Data, secret.Data
+	return c, nil
 }
 
 // secretData is what a Secret in the operator's namespace holds; nil if there is none. The operator's own Secrets are

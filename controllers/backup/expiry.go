@@ -25,7 +25,7 @@ func (s *scope) expiryWish(d *destination) (*wish, error) {
 	options := engine.BackupOptions{Destination: d.name, Verified: d.status.VerifiedBackup, BackupDays: policy.BackupDays, PointInTimeDays: policy.PointInTimeDays}
 	return &wish{
 		name: jobName(engine.JobExpire, d.name, occasion(last.backup), occasion(last.attempt)),
-		task: task{kind: engine.JobExpire, destination: d.name, secret: meta.BackupJobSecret, args: options.ExpireArgs()},
+		task: task{kind: engine.JobExpire, destination: d.name, secret: meta.BackupJobSecret, mounts: d.spec.Volume != nil, args: options.ExpireArgs()},
 	}, nil
 }
 

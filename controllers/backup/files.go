@@ -75,6 +75,11 @@ func (s *scope) backsUpFiles() bool {
 	return s.observed.application != nil && s.observed.policy != nil && s.observed.policy.Spec.ApplicationData != v1alpha1.ApplicationDataSkip
 }
 
+// backsUpFilesTo reports whether the application's data is to be backed up to a destination.
+func (s *scope) backsUpFilesTo(d *destination) bool {
+	return s.backsUpFiles() && engine.KeepsFiles(d.spec)
+}
+
 // lostClaim is the claim with the application's data, if that is to be backed up and the claim is missing. The database is
 // backed up all the same: a container without its volume would never start.
 func (s *scope) lostClaim() string {
@@ -209,7 +214,7 @@ func (w workshop) beside(pod *corev1ac.PodSpecApplyConfiguration) error {
 
 // filesTask is the half of a base backup that is the application's; nil if there is none.
 func (s *scope) filesTask(d *destination) *files {
-	if !s.backsUpFiles() {
+	if !s.backsUpFilesTo(d) {
 		return nil
 	}
 	retention := s.observed.policy.Spec.Retention

@@ -12,6 +12,14 @@ import (
 	"github.com/freehold-dev/freehold/controllers/backup/engine"
 )
 
+// withoutFiles says that a destination does not take the application's data that others take.
+func (f facts) withoutFiles() string {
+	if !f.skipsFiles {
+		return ""
+	}
+	return "; the application's data is not backed up to it"
+}
+
 // filesBackedUp adds to what is said of the database's backups what is to be said of the application's data.
 func (f facts) filesBackedUp(database verdict) verdict {
 	if f.lostClaim != "" && database.good() {

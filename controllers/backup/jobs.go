@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	batchv1ac "k8s.io/client-go/applyconfigurations/batch/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 	"github.com/freehold-dev/freehold/controllers/backup/engine"
@@ -47,6 +48,8 @@ type task struct {
 	secret string
 	// files is what a second container does with the application's data; nil if there is none.
 	files *files
+	// mounts says that the destination is a volume, which the Job has mounted.
+	mounts bool
 	// claim that the data lies on, of kinds restore and revert. Verifications have a throw-away volume.
 	claim string
 	// annotations of the Job.
@@ -155,7 +158,19 @@ func (w workshop) pod(t task) (*corev1ac.PodSpecApplyConfiguration, error) {
 	for _, m := range w.mounts(t) {
 		spec.WithVolumes(m.volume)
 	}
+	if t.mounts {
+		besideRepository(spec, t.destination)
+	}
 	return spec, errors.Join(w.withFiles(spec, t.files), w.waitForWalls(spec))
+}
+
+// besideRepository puts a pod that has the volume of a destination mounted on the node of its server: only one node has such a
+// volume at a time.
+func besideRepository(pod *corev1ac.PodSpecApplyConfiguration, destination string) {
+	server := map[string]string{v1alpha1.LabelServes: meta.ComponentRepository, v1alpha1.LabelDestination: destination}
+	pod.WithAffinity(corev1ac.Affinity().WithPodAffinity(corev1ac.PodAffinity().
+		WithRequiredDuringSchedulingIgnoredDuringExecution(corev1ac.PodAffinityTerm().WithTopologyKey(corev1.LabelHostname).
+			WithLabelSelector(metav1ac.LabelSelector().WithMatchLabels(server)))))
 }
 
 // bare is a pod without containers, on the nodes where another one may run.

@@ -4,6 +4,7 @@ package backup
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,6 +46,10 @@ type facts struct {
 	policy v1alpha1.BackupPolicySpec
 	// shared says that several tenants use the same credentials.
 	shared bool
+	// volume says that the destination is a volume of this cluster, elsewhere that another destination is not.
+	volume, elsewhere bool
+	// skipsFiles says that the application's data, which is backed up elsewhere, is not backed up to it.
+	skipsFiles bool
 	// wrong is why the destination cannot be worked with, and why as a reason.
 	wrong       error
 	wrongReason string
@@ -157,9 +162,13 @@ func (s *scope) factsOf(d *destination) facts {
 		wrong: d.wrong, wrongReason: wrongReason(d.wrong),
 		suspended: s.tenant.Spec.Suspended || s.stoppedFor() != "",
 		archiver:  s.observed.database == nil || archives(&s.observed.database.Spec.Template),
-		files:     s.backsUpFiles(),
-		lostClaim: s.lostClaim(),
-		aside:     d.aside, asideInterval: s.asideInterval, status: d.status, silent: s.memory.silent, why: s.memory.why, archive: s.report.of(d), last: s.memory.report.of(d), until: s.until(d), backupSeen: d.backupSeen, proofSeen: d.proofSeen,
+		files:     s.backsUpFilesTo(d),
+		volume:    d.spec.Volume != nil, elsewhere: s.elsewhere(),
+		skipsFiles: s.backsUpFiles() && !s.backsUpFilesTo(d),
+		aside:      d.aside, asideInterval: s.asideInterval, status: d.status, silent: s.memory.silent, why: s.memory.why, archive: s.report.of(d), last: s.memory.report.of(d), until: s.until(d), backupSeen: d.backupSeen, proofSeen: d.proofSeen,
+	}
+	if engine.KeepsFiles(d.spec) {
+		f.lostClaim = s.lostClaim()
 	}
 	f.acknowledged = s.acknowledged()
 	if f.read = timeIn(d.status.LastBackup); s.expiry(d).read.After(f.read) {
@@ -183,6 +192,11 @@ func (s *scope) acknowledged() time.Time {
 		return time.Time{}
 	}
 	return seen
+}
+
+// elsewhere reports whether the policy has a destination that is not a volume of this cluster.
+func (s *scope) elsewhere() bool {
+	return slices.ContainsFunc(s.destinations, func(d *destination) bool { return d.spec.Volume == nil })
 }
 
 // clocksDiffer is by how much the clocks of two nodes may.

@@ -57,7 +57,7 @@ func showMetrics(s *scope) {
 		put(fromTime, seconds(d.status.RecoverableFrom))
 		put(successTime, seconds(d.status.LastBackup))
 		put(verifiedTime, seconds(d.status.LastVerified))
-		if s.backsUpFiles() {
+		if s.backsUpFilesTo(d) {
 			put(snapshotTime, seconds(d.filesStatus().LastSnapshot))
 		}
 		if d.status.RepositorySize != nil {

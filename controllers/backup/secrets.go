@@ -151,12 +151,16 @@ func (r *Reconciler) repositories(ctx context.Context, s *scope, keys *corev1.Se
 			Destination: d.spec, Number: i + 1, Generation: d.status.Generation, Tenant: s.name, InstanceID: s.instanceID,
 			Passphrase: string(keys.Data[passphraseKey(d.name, d.status.Generation)]),
 		}
+		from := r.options.OperatorNamespace
+		if d.spec.Volume != nil {
+			from, repository.Host = s.namespace, meta.RepositoryHost(d.name, s.namespace, r.options.ClusterDomain)
+		}
 		for _, way := range []struct {
 			secret string
 			data   map[string][]byte
 			into   *[]engine.Repository
 		}{{c.archive, c.archiveData, &archive}, {c.manage, c.manageData, &manage}} {
-			repository.CredentialsSecret, repository.Credentials = r.options.OperatorNamespace+"/"+way.secret, way.data
+			repository.CredentialsSecret, repository.Credentials = from+"/"+way.secret, way.data
 			if err := usable(repository); err != nil {
 				s.memory.wrong[d.name] = err
 				continue

@@ -93,6 +93,9 @@ func (f facts) fresh(last time.Time, failed string) verdict {
 	if f.shared {
 		return yes(v1alpha1.ReasonSharedCredentials, "the newest base backup is of %s; its credentials are shared with other tenants: who breaks into one tenant's database pod reaches the backups of all, encrypted under their own keys%s", moment(last), failed)
 	}
+	if f.volume {
+		return yes(v1alpha1.ReasonInCluster, "the newest base backup is of %s, on a volume of this cluster, with which it would be lost; who breaks into the database pod can remove it%s%s", moment(last), f.withoutFiles(), failed)
+	}
 	return yes(v1alpha1.ReasonFresh, "the newest base backup is of %s%s", moment(last), failed)
 }
 
@@ -230,6 +233,9 @@ func (f facts) recoverable() verdict {
 	case f.now.Sub(verified) > days(f.policy.Verification.MaximumAgeDays):
 		return unknown(v1alpha1.ReasonStale, "a backup was last restored and found good on %s, more than %d days ago; the next verification is due%s",
 			moment(verified), f.policy.Verification.MaximumAgeDays, tried)
+	case f.volume && !f.elsewhere:
+		return no(v1alpha1.ReasonInCluster, "backup %s was restored and found good on %s, but it lies in this cluster, as its keys do, and all would be lost with it; add a destination elsewhere to the policy",
+			f.status.VerifiedBackup, moment(verified))
 	case len(f.policy.KeyEscrow.Recipients) == 0:
 		return no(v1alpha1.ReasonEscrowNotExternal, "backup %s was restored and found good on %s, but its key is only in this cluster, and would be lost with it; name public keys of age in keyEscrow.recipients of the policy",
 			f.status.VerifiedBackup, moment(verified))

@@ -36,7 +36,7 @@ func (r *Reconciler) proofWish(ctx context.Context, s *scope) (*wish, error) {
 		return nil, err
 	}
 	t, err := r.proofTask(s, s.destination(name))
-	return &wish{name: jobName(engine.JobVerify, name, occasion(s.destination(name).provenBoth(s.backsUpFiles()))), task: t}, err
+	return &wish{name: jobName(engine.JobVerify, name, occasion(s.destination(name).provenBoth(s.backsUpFilesTo(s.destination(name))))), task: t}, err
 }
 
 // proofTask is a verification of a destination, to some minute of what it holds.
@@ -59,7 +59,7 @@ func (r *Reconciler) proofTask(s *scope, d *destination) (task, error) {
 
 // filesProof is the half of a verification that is the application's; nil if there is nothing to prove.
 func (s *scope) filesProof(d *destination, target time.Time, history lineage) *files {
-	if !s.backsUpFiles() || !d.filesStatus().any() {
+	if !s.backsUpFilesTo(d) || !d.filesStatus().any() {
 		return nil
 	}
 	options := engine.FilesVerifyOptions{FilesSource: engine.FilesSource{Destination: d.name, InstanceID: s.instanceID, Target: target, Without: history.without(target)}}
@@ -73,7 +73,7 @@ func (s *scope) proofs() []proof {
 	var all []proof
 	for _, d := range s.destinations {
 		if d.usable() && !d.aside.torn() {
-			all = append(all, proof{name: d.name, full: ptr.Deref(d.status.FullBackups, 0) > 0, verified: d.provenBoth(s.backsUpFiles()), unproven: s.unproven(d), asked: asked})
+			all = append(all, proof{name: d.name, full: ptr.Deref(d.status.FullBackups, 0) > 0, verified: d.provenBoth(s.backsUpFilesTo(d)), unproven: s.unproven(d), asked: asked})
 		}
 	}
 	return all
@@ -85,7 +85,7 @@ func (s *scope) unproven(d *destination) attempt {
 	c := apimeta.FindStatusCondition(d.status.Conditions, v1alpha1.ConditionRecoverable)
 	if last.at.IsZero() && c != nil && c.Reason == v1alpha1.ReasonVerificationFailed {
 		last = attempt{at: c.LastTransitionTime.Time, refuted: true}
-		if proven := d.provenBoth(s.backsUpFiles()); !last.at.After(proven) {
+		if proven := d.provenBoth(s.backsUpFilesTo(d)); !last.at.After(proven) {
 			last.at = proven.Add(time.Second)
 		}
 	}

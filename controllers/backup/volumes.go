@@ -48,6 +48,10 @@ func (w workshop) mounts(t task) []mounted {
 		folder("tmp", "/tmp", scratchLimit),
 		folder("spool", meta.SpoolDir, scratchLimit),
 	}
+	if t.mounts {
+		all = append(all, mounted{path: meta.RepositoryFolder(t.destination), writable: true, volume: corev1ac.Volume().WithName("repository").
+			WithPersistentVolumeClaim(corev1ac.PersistentVolumeClaimVolumeSource().WithClaimName(meta.RepositoryName(t.destination)))})
+	}
 	if manages(t.kind) {
 		return append(all, secret("backup-tls", meta.BackupTLSSecret, meta.BackupTLSDir))
 	}

@@ -23,7 +23,7 @@ func (r *Reconciler) wish(s *scope, d *destination) (*wish, error) {
 		made.annotations = map[string]string{annotationBackup: b.Name}
 		return &wish{name: jobName(engine.JobBackup, d.name, string(b.UID)), task: made, backup: b}, err
 	}
-	stands := d.standing(s.backsUpFiles())
+	stands := d.standing(s.backsUpFilesTo(d))
 	if d.aside.torn() {
 		stands.backup = time.Time{} // What it has does not go on.
 	}
@@ -58,5 +58,5 @@ func (r *Reconciler) backupTask(s *scope, d *destination, kind v1alpha1.BackupTy
 		Destination: d.name, Plan: plan(policy.Schedule, shift), Type: kind, Verified: d.status.VerifiedBackup,
 		FullSince: d.aside.Back, BackupDays: policy.Retention.BackupDays, PointInTimeDays: policy.Retention.PointInTimeDays,
 	}
-	return task{kind: engine.JobBackup, destination: d.name, secret: meta.BackupJobSecret, args: options.Args(), files: s.filesTask(d)}, err
+	return task{kind: engine.JobBackup, destination: d.name, secret: meta.BackupJobSecret, mounts: d.spec.Volume != nil, args: options.Args(), files: s.filesTask(d)}, err
 }

@@ -10,7 +10,11 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
@@ -78,6 +82,88 @@ var _ = Describe("A backup policy", func() {
 		after := read(w, meta.DatabaseStatefulSet, &appsv1.StatefulSet{})
 		Expect(after.Generation).To(Equal(before.Generation), "naming or editing a policy would restart the database")
 		w.expectCondition(v1alpha1.ConditionUpdatePending, metav1.ConditionFalse, v1alpha1.ReasonUpToDate)
+	})
+
+	It("with a volume gets one with a server in front, keeps it, and restarts nothing else", func() {
+		w := running()
+		before := read(w, meta.DatabaseStatefulSet, &appsv1.StatefulSet{})
+		policy := w.backupPolicy()
+		policy.Spec.Destinations = append(policy.Spec.Destinations, v1alpha1.BackupDestination{
+			Name: "shelf", Volume: &v1alpha1.VolumeDestination{Size: resource.MustParse("10Gi"), StorageClassName: w.name}})
+		w.create(policy, &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: w.name}, Provisioner: "example.com/disk", AllowVolumeExpansion: ptr.To(true)})
+		w.editTenant(w.named)
+		w.settle()
+		server := read(w, "backup-shelf", &appsv1.StatefulSet{})
+		Expect(*server.Spec.Replicas).To(BeEquivalentTo(1))
+		Expect(server.Spec.Template.Spec.Containers[0].Image).To(Equal(before.Spec.Template.Spec.Containers[0].Image))
+		Expect(read(w, "backup-shelf", &corev1.Service{}).Spec.Selector).To(Equal(map[string]string{
+			v1alpha1.LabelServes: meta.ComponentRepository, v1alpha1.LabelDestination: "shelf"}))
+		Expect(server.Spec.Template.Labels).To(And(HaveKeyWithValue(v1alpha1.LabelServes, meta.ComponentRepository),
+			HaveKeyWithValue(v1alpha1.LabelDestination, "shelf"), HaveKeyWithValue(v1alpha1.LabelPolicy, meta.ComponentRepository)))
+		Expect(certificate(w.secret(meta.ArchiveTLSSecret)).Subject.CommonName).To(Equal(meta.ArchiveClient))
+		Expect(certificate(w.secret(meta.RepositoryTLSSecret)).DNSNames).To(ContainElement("backup-shelf." + w.namespace() + ".svc.cluster.local"))
+		claim := read(w, "backup-shelf", &corev1.PersistentVolumeClaim{})
+		Expect(claim.Spec.Resources.Requests.Storage().String()).To(Equal("10Gi"))
+		Expect(read(w, meta.DatabaseStatefulSet, &appsv1.StatefulSet{}).Generation).To(Equal(before.Generation))
+
+		By("growing it")
+		edit(w.backupPolicy(), func(p *v1alpha1.BackupPolicy) { p.Spec.Destinations[1].Volume.Size = resource.MustParse("20Gi") })
+		w.settle()
+		Expect(read(w, "backup-shelf", &corev1.PersistentVolumeClaim{}).Spec.Resources.Requests.Storage().String()).To(Equal("20Gi"))
+		volume := &corev1.PersistentVolume{}
+		Expect(env.Client.Get(ctx, client.ObjectKey{Name: read(w, "backup-shelf", &corev1.PersistentVolumeClaim{}).Spec.VolumeName}, volume)).To(Succeed())
+		Expect(volume.Spec.PersistentVolumeReclaimPolicy).To(Equal(corev1.PersistentVolumeReclaimRetain))
+
+		By("going on while the instance is suspended: what has expired is removed then, too")
+		w.editTenant(func(t *v1alpha1.Tenant) { t.Spec.Suspended = true })
+		w.settle()
+		Expect(*read(w, "backup-shelf", &appsv1.StatefulSet{}).Spec.Replicas).To(BeEquivalentTo(1))
+		w.editTenant(func(t *v1alpha1.Tenant) { t.Spec.Suspended = false })
+
+		By("taking it out of the policy")
+		edit(w.backupPolicy(), func(p *v1alpha1.BackupPolicy) { p.Spec.Destinations = p.Spec.Destinations[:1] })
+		w.settle()
+		w.gone("backup-shelf", &appsv1.StatefulSet{})
+		w.gone("backup-shelf", &corev1.Service{})
+		w.gone(meta.PolicyRepository, &networkingv1.NetworkPolicy{})
+		Expect(read(w, "backup-shelf", &corev1.PersistentVolumeClaim{}).UID).To(Equal(claim.UID), "what lies on it is nobody's to remove")
+		w.expectNotStalled()
+	})
+
+	It("has its volume's server stopped with the instance that goes, and the volume kept", func() {
+		policy := func(w *world) *v1alpha1.BackupPolicy {
+			p := w.backupPolicy()
+			p.Spec.ApplicationData = v1alpha1.ApplicationDataSkip
+			p.Spec.Destinations = []v1alpha1.BackupDestination{{Name: "shelf", Volume: &v1alpha1.VolumeDestination{Size: resource.MustParse("10Gi")}}}
+			return p
+		}
+		w := newWorld()
+		t := w.tenant()
+		w.named(t)
+		w.create(policy(w), w.class(), t)
+		w.settle()
+		Expect(env.Client.Delete(ctx, w.readTenant())).To(Succeed())
+		w.pass()
+		Expect(*read(w, "backup-shelf", &appsv1.StatefulSet{}).Spec.Replicas).To(BeZero())
+		w.cluster()
+		w.pass()
+		Expect(w.tenantGone()).To(BeTrue())
+		Expect(read(w, "backup-shelf", &corev1.PersistentVolumeClaim{}).DeletionTimestamp).To(BeNil())
+	})
+
+	It("does not put an empty volume in the place of one with backups", func() {
+		w := newWorld()
+		p, t := w.backupPolicy(), w.tenant()
+		p.Spec.Destinations = append(p.Spec.Destinations, v1alpha1.BackupDestination{
+			Name: "shelf", Volume: &v1alpha1.VolumeDestination{Size: resource.MustParse("10Gi")}})
+		w.named(t)
+		w.create(p, w.class(), t)
+		w.settle()
+		w.lose("backup-shelf")
+		w.settle()
+		w.gone("backup-shelf", &corev1.PersistentVolumeClaim{})
+		Expect(w.expectStalled(v1alpha1.ReasonVolumeLost)).To(ContainSubstring("backup-shelf held data and is gone"))
+		w.expectCondition(v1alpha1.ConditionAvailable, metav1.ConditionTrue, v1alpha1.ReasonServing)
 	})
 
 	It("that does not exist stops nothing, drops nothing, and is taken up once it does", func() {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 	"github.com/freehold-dev/freehold/controllers/internal/apply"
+	"github.com/freehold-dev/freehold/controllers/tenant/render"
 )
 
 // prune removes what Freehold made for this instance and what is not wanted any more. It never removes claims, which
@@ -26,7 +27,7 @@ func (r *Reconciler) prune(ctx context.Context, s *scope) {
 	pruneKind(ctx, r, s, "ServiceAccount", o.serviceAccounts, namesOf(want.ServiceAccounts...))
 	pruneKind(ctx, r, s, "Service", o.services, namesOf(want.Services...))
 	pruneKind(ctx, r, s, "PodDisruptionBudget", o.budgets, namesOf(want.Budgets...))
-	pruneKind(ctx, r, s, "StatefulSet", o.statefulSets, namesOf(s.running.content.Database, s.running.content.App))
+	pruneKind(ctx, r, s, "StatefulSet", o.statefulSets, namesOf(append(render.Repositories(s.inputs, s.running.content), s.running.content.Database, s.running.content.App)...))
 	pruneKind(ctx, r, s, "Deployment", o.deployments, namesOf(s.running.content.Edge))
 	r.pruneConfigMaps(ctx, s)
 	for _, old := range surplus(storedRevisions(o.revisions), s.running.number) {

@@ -152,10 +152,12 @@ func pairOf(secret *corev1.Secret) pki.Pair {
 
 func componentOf(secret string) string {
 	return map[string]string{
-		meta.DatabaseTLSSecret: meta.ComponentDatabase,
-		meta.AppTLSSecret:      meta.ComponentApp,
-		meta.EdgeTLSSecret:     meta.ComponentEdge,
-		meta.BackupTLSSecret:   meta.ComponentBackup,
+		meta.DatabaseTLSSecret:   meta.ComponentDatabase,
+		meta.AppTLSSecret:        meta.ComponentApp,
+		meta.EdgeTLSSecret:       meta.ComponentEdge,
+		meta.BackupTLSSecret:     meta.ComponentBackup,
+		meta.ArchiveTLSSecret:    meta.ComponentBackup,
+		meta.RepositoryTLSSecret: meta.ComponentRepository,
 	}[secret]
 }
 

@@ -41,6 +41,7 @@ func (r *Reconciler) workloads(ctx context.Context, s *scope) error {
 	changedDatabase, databaseErr := do(ctx, r, s, apply.StatefulSet, sets[meta.DatabaseStatefulSet], database)
 	changedApp, appErr := do(ctx, r, s, apply.StatefulSet, sets[meta.AppStatefulSet], app)
 	changedEdge, edgeErr := do(ctx, r, s, apply.Deployment, s.observed.deployments[meta.EdgeDeployment], edge)
+	repositoriesErr := each(ctx, r, s, apply.StatefulSet, sets, render.Repositories(s.inputs, s.running.content))
 	s.rolling = slices.Contains([]bool{changedDatabase, changedApp, changedEdge}, true)
-	return errors.Join(databaseErr, appErr, edgeErr)
+	return errors.Join(databaseErr, appErr, edgeErr, repositoriesErr)
 }

@@ -144,6 +144,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.TenantStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("TenantTLS"):
 		return &apiv1alpha1.TenantTLSApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("VolumeDestination"):
+		return &apiv1alpha1.VolumeDestinationApplyConfiguration{}
 
 	}
 	return nil

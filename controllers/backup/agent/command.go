@@ -25,6 +25,9 @@ func Command() *cobra.Command {
 		command.Leaf("serve", "Serve base backups, beat the heart, report on the archive", func(ctx context.Context, log *slog.Logger) (int, error) {
 			return command.Failure(Serve(ctx, Default(log)))
 		}),
+		command.Leaf("repository", "Serve a volume with backups to the database pod and to restores", func(ctx context.Context, log *slog.Logger) (int, error) {
+			return command.Failure(ServeRepository(ctx, Default(log)))
+		}),
 		run(), expire(), verify(), restore(), revert(),
 		command.Group("files", "Backups of the application's data", filesRun(), filesVerify(), filesRestore()),
 		sftp())

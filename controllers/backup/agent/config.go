@@ -37,6 +37,8 @@ type Config struct {
 	// notes which segments it has handed over.
 	SocketDir, SpoolDir string
 	Port                int
+	// RepositoryConf is where the server in front of a volume with backups puts its configuration.
+	RepositoryConf string
 	// WorkDir is for files that end with the pod; it is made.
 	WorkDir string
 	// ReportAddress is where the report is served, as host:port.
@@ -53,7 +55,7 @@ func Default(log *slog.Logger) Config {
 	return Config{
 		BackupDir: meta.BackupDir, InstanceDir: meta.InstanceDir, TLSDir: meta.TLSDir, TrustDir: meta.TrustDir,
 		DataDir: meta.DataDir, PGData: meta.PGData, MarkFile: meta.MarkFile, FilesDir: meta.FilesDir, SocketDir: meta.SocketDir, SpoolDir: meta.SpoolDir,
-		Port: meta.PortDatabase, WorkDir: "/tmp/freehold", ReportAddress: fmt.Sprintf(":%d", meta.PortArchiver),
+		Port: meta.PortDatabase, RepositoryConf: meta.RepositoryConf, WorkDir: "/tmp/freehold", ReportAddress: fmt.Sprintf(":%d", meta.PortArchiver),
 		Children: process.New(), Clock: clock.RealClock{}, Log: log,
 	}
 }

@@ -361,6 +361,7 @@ func (w *world) restorePod(volume string) *agenttest.Pod {
 	pod := w.database.Sibling(w.t)
 	pod.Folder("/tmp", true)
 	pod.Mount(w.backup, meta.BackupDir, false)
+	pod.Mount(w.trust, meta.TrustDir, false)
 	pod.Mount(w.stored, repositories, true)
 	if volume == "" {
 		pod.Folder(meta.DataDir, true)

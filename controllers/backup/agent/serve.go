@@ -5,11 +5,14 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"time"
 
+	"github.com/freehold-dev/freehold/controllers/backup/engine"
 	"github.com/freehold-dev/freehold/controllers/internal/process"
 	"github.com/freehold-dev/freehold/controllers/internal/watch"
 )
@@ -28,7 +31,7 @@ func Serve(ctx context.Context, c Config) error {
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		(&backupServer{config: c}).run(ctx)
+		(&backupServer{config: c, conf: c.conf(), read: []string{c.BackupDir, c.TLSDir, c.TrustDir}}).run(ctx)
 	}()
 	go a.beat(ctx)
 	go a.askAll(ctx)
@@ -43,6 +46,20 @@ func Serve(ctx context.Context, c Config) error {
 	return err
 }
 
+// ServeRepository stands in front of a volume with backups until ctx ends: pgBackRest's server, to which the database pod
+// archives and which restores read from. Base backups do not come to it; see engine.
+func ServeRepository(ctx context.Context, c Config) error {
+	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	go c.Children.Reap(background)
+	err := errors.Join(os.MkdirAll(filepath.Dir(c.RepositoryConf), 0o700), os.WriteFile(c.RepositoryConf, engine.RepositoryConf(), 0o600))
+	if err != nil {
+		return fmt.Errorf("configure pgBackRest's server: %w", err)
+	}
+	(&backupServer{config: c, conf: c.RepositoryConf, read: []string{c.TLSDir, c.TrustDir}}).run(ctx)
+	return nil
+}
+
 // Pauses until an ended server is started again: 1 s, 2 s, 4 s, … 30 s.
 const (
 	shortestPause = time.Second
@@ -51,9 +68,13 @@ const (
 	calmAfter = time.Minute
 )
 
-// backupServer supervises pgBackRest's server, which base backups come to.
+// backupServer supervises pgBackRest's server: in the database pod base backups come to it, in front of a volume the archive
+// does.
 type backupServer struct {
-	config  Config
+	config Config
+	// conf is its configuration, read are the folders of what it reads.
+	conf    string
+	read    []string
 	child   *process.Child
 	applied string
 	started time.Time
@@ -65,7 +86,7 @@ type backupServer struct {
 func (b *backupServer) run(ctx context.Context) {
 	for {
 		if err := b.step(); err != nil {
-			b.config.Log.Error("pgBackRest's server for base backups", "error", err)
+			b.config.Log.Error("pgBackRest's server", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -78,11 +99,11 @@ func (b *backupServer) run(ctx context.Context) {
 
 func (b *backupServer) step() error {
 	b.bury()
-	if _, err := os.Stat(b.config.conf()); errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(b.conf); errors.Is(err, os.ErrNotExist) {
 		b.stop()
 		return nil
 	}
-	digest, err := watch.Digest(b.config.BackupDir, b.config.TLSDir, b.config.TrustDir)
+	digest, err := watch.Digest(b.read...)
 	if err != nil {
 		return err
 	}
@@ -101,14 +122,14 @@ func (b *backupServer) start(digest string) error {
 	b.started = b.config.Clock.Now()
 	b.pause = max(shortestPause, min(2*b.pause, longestPause))
 	b.next = b.started.Add(b.pause)
-	cmd := exec.Command(pgbackrest, "--config="+b.config.conf(), "--log-level-console=off", "--log-level-stderr=warn", "server")
+	cmd := exec.Command(pgbackrest, "--config="+b.conf, "--log-level-console=off", "--log-level-stderr=warn", "server")
 	cmd.Env, cmd.Stderr = environment(), os.Stderr
 	child, err := b.config.Children.Start(cmd)
 	if err != nil {
 		return err
 	}
 	b.child, b.applied = child, digest
-	b.config.Log.Info("pgBackRest's server listens for base backups")
+	b.config.Log.Info("pgBackRest's server listens")
 	return nil
 }
 

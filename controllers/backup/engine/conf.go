@@ -43,7 +43,7 @@ func Files(pod PodKind, repositories []Repository, database Database) (map[strin
 	if err := checkNumbers(repositories); err != nil {
 		return nil, err
 	}
-	c := &configuration{files: map[string][]byte{}}
+	c := &configuration{pod: pod, files: map[string][]byte{}}
 	known := Destinations{Destinations: []Destination{}}
 	if pod == PodArchive {
 		known.AskSeconds = AskSeconds
@@ -53,7 +53,7 @@ func Files(pod PodKind, repositories []Repository, database Database) (map[strin
 	for _, r := range repositories {
 		errs = append(errs, c.repository(r))
 		known.Destinations = append(known.Destinations, r.known())
-		if pod == PodJob {
+		if pod == PodJob && KeepsFiles(r.Destination) {
 			errs = append(errs, c.restic(r))
 		}
 	}
@@ -96,6 +96,7 @@ func checkNumbers(repositories []Repository) error {
 
 // configuration collects pgbackrest.conf and the files that it names.
 type configuration struct {
+	pod   PodKind
 	text  strings.Builder
 	files map[string][]byte
 }
@@ -136,6 +137,27 @@ func (c *configuration) global() {
 	)
 }
 
+// RepositoryConf is what the server in front of a volume with backups is configured by, and what it does for its clients: it
+// has no key of a repository. A client may do in the volume whatever pgBackRest can, remove what is there included.
+func RepositoryConf() []byte {
+	c := &configuration{}
+	c.section("global", "log-level-file", "off", "lock-path", LockPath, "io-timeout", "10", "protocol-timeout", "660")
+	// Some of pgBackRest's commands, such as to list a folder, are about no stanza, and there is only one.
+	c.server(meta.PortRepository, meta.ArchiveClient, "*")
+	return []byte(c.text.String())
+}
+
+// server is pgBackRest's, for clients with one common name and what is about one stanza.
+func (c *configuration) server(port int, client, stanza string) {
+	c.section("global:server",
+		"tls-server-address", "*",
+		"tls-server-port", fmt.Sprint(port),
+		"tls-server-ca-file", meta.TrustDir+"/"+meta.KeyCACert,
+		"tls-server-cert-file", meta.TLSDir+"/"+meta.KeyTLSCert,
+		"tls-server-key-file", meta.TLSDir+"/"+meta.KeyTLSKey,
+		"tls-server-auth", client+"="+stanza)
+}
+
 // LockPath is where pgBackRest keeps its locks in every pod; it must be writable.
 const LockPath = "/tmp/pgbackrest"
 
@@ -148,13 +170,7 @@ func (c *configuration) ends(pod PodKind, database Database) error {
 		// A dead destination delays the log's way to the healthy ones by 18 × io-timeout. There is no
 		// archive-push-queue-max: it would drop the log and report success.
 		c.section("global:archive-push", "archive-async", "y", "io-timeout", "1", "archive-timeout", "60")
-		c.section("global:server",
-			"tls-server-address", "*",
-			"tls-server-port", fmt.Sprint(meta.PortPgBackRest),
-			"tls-server-ca-file", meta.TrustDir+"/"+meta.KeyCACert,
-			"tls-server-cert-file", meta.TLSDir+"/"+meta.KeyTLSCert,
-			"tls-server-key-file", meta.TLSDir+"/"+meta.KeyTLSKey,
-			"tls-server-auth", meta.BackupClient+"="+meta.BackupStanza)
+		c.server(meta.PortPgBackRest, meta.BackupClient, meta.BackupStanza)
 	case PodJob:
 		if database.Host == "" {
 			return errors.New("the configuration of a backup job needs the database's host")

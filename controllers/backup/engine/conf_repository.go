@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
 )
 
 // mostRetention is pgBackRest's greatest number of days: nothing expires but what Freehold names.
@@ -49,6 +50,8 @@ func (c *configuration) repository(r Repository) error {
 
 func (c *configuration) storage(r Repository) ([]string, error) {
 	switch {
+	case r.Destination.Volume != nil:
+		return c.volume(r)
 	case r.Destination.S3 != nil:
 		return c.s3(r, *r.Destination.S3)
 	case r.Destination.GCS != nil:
@@ -66,6 +69,8 @@ const (
 	caSuffix     = ".ca.crt"
 	gcsSuffix    = ".gcs.json"
 	sshKeySuffix = ".ssh-key"
+	certSuffix   = ".tls.crt"
+	keySuffix    = ".tls.key"
 )
 
 // file puts a file beside the configuration and returns its path in the pod.
@@ -197,6 +202,32 @@ func (c *configuration) sftp(r Repository, s v1alpha1.SFTPDestination) ([]string
 		"sftp-host-key-hash-type", "sha256",
 		"sftp-host-fingerprint", fingerprint,
 		"sftp-private-key-file", c.file(r, sshKeySuffix, key),
+	}, nil
+}
+
+// volume is reached through its server by the database pod, and by restores, which so may run on any node. Base backups have
+// it mounted: pgBackRest makes none while both the database and the repository are remote.
+func (c *configuration) volume(r Repository) ([]string, error) {
+	if c.pod == PodJob {
+		return []string{"type", "posix"}, nil
+	}
+	certificate, key := r.Credentials[CredentialCertificate], r.Credentials[CredentialKey]
+	switch {
+	case r.Host == "":
+		return nil, fmt.Errorf("destination %s is a volume in another namespace, which no pod of this one can reach", r.Destination.Name)
+	case len(certificate) == 0:
+		return nil, r.missing(CredentialCertificate)
+	case len(key) == 0:
+		return nil, r.missing(CredentialKey)
+	}
+	return []string{
+		"host", r.Host,
+		"host-type", "tls",
+		"host-port", fmt.Sprint(meta.PortRepository),
+		"host-config", meta.RepositoryConf,
+		"host-ca-file", meta.TrustDir + "/" + meta.KeyCACert,
+		"host-cert-file", c.file(r, certSuffix, certificate),
+		"host-key-file", c.file(r, keySuffix, key),
 	}, nil
 }
 

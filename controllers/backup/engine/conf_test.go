@@ -21,6 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/resource"
+
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
 )
@@ -66,6 +68,15 @@ func sftp() Repository {
 	}
 }
 
+func volume() Repository {
+	return Repository{
+		Destination: v1alpha1.BackupDestination{Name: "shelf", Volume: &v1alpha1.VolumeDestination{Size: resource.MustParse("10Gi")}},
+		Number:      2, Generation: 1, Passphrase: passphrase, Tenant: "acme", InstanceID: "acme-5f3k",
+		Host:        "backup-shelf.tenant-acme.svc.cluster.local",
+		Credentials: map[string][]byte{CredentialCertificate: []byte("certificate"), CredentialKey: []byte("key")},
+	}
+}
+
 func sshKey(content string) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "OPENSSH PRIVATE KEY", Bytes: []byte(content)})
 }
@@ -96,8 +107,10 @@ func TestConfigurationsAreTheGoldenOnes(t *testing.T) {
 		"archive-s3-host":    {PodArchive, []Repository{s3("", 0, "")}, nil},
 		"archive-four": {PodArchive, []Repository{sftp(), gcs(), azureWith(CredentialAccountKey, "a2V5"), s3(v1alpha1.URIStyleVirtualHost, 443, "")},
 			[]string{"cellar.ssh-key", "gcs.gcs.json"}},
-		"job-azure-sas": {PodJob, []Repository{azureWith(CredentialSASToken, "?sv=2024-11-04&sig=x%3D")}, []string{"azure.restic.json"}},
-		"job-s3":        {PodJob, []Repository{s3(v1alpha1.URIStylePath, 443, "")}, []string{"site-a.restic.json"}},
+		"archive-volume": {PodArchive, []Repository{s3("", 0, ""), volume()}, []string{"shelf.tls.crt", "shelf.tls.key"}},
+		"job-volume":     {PodJob, []Repository{s3("", 0, ""), volume()}, []string{"site-a.restic.json"}},
+		"job-azure-sas":  {PodJob, []Repository{azureWith(CredentialSASToken, "?sv=2024-11-04&sig=x%3D")}, []string{"azure.restic.json"}},
+		"job-s3":         {PodJob, []Repository{s3(v1alpha1.URIStylePath, 443, "")}, []string{"site-a.restic.json"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			files, err := Files(tc.pod, tc.repositories, database)
@@ -111,6 +124,25 @@ func TestConfigurationsAreTheGoldenOnes(t *testing.T) {
 			golden(t, name+".conf", files[meta.KeyPgBackRestConf])
 			golden(t, name+".json", files[meta.KeyDestinations])
 		})
+	}
+}
+
+// The server in front of a volume knows no passphrase, and lets nobody in but who archives and restores.
+func TestTheServerOfAVolumeIsConfiguredAsTheGoldenOne(t *testing.T) {
+	golden(t, "repository.conf", RepositoryConf())
+}
+
+func TestAVolumeTakesNoApplicationData(t *testing.T) {
+	files, err := ApplicationFiles([]Repository{s3("", 0, ""), volume()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, err := ParseDestinations(files[meta.KeyDestinations])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, found := known.Find("shelf"); found || len(known.Destinations) != 1 {
+		t.Errorf("restic is told of %+v", known.Destinations)
 	}
 }
 
@@ -209,24 +241,26 @@ func TestBadCredentialsAreNamedAndNeverShown(t *testing.T) {
 }
 
 func TestWhatCannotBeWrittenSafelyIsRefused(t *testing.T) {
-	change := func(f func(*Repository)) []Repository {
-		r := s3("", 0, "")
+	changed := func(r Repository, f func(*Repository)) []Repository {
 		f(&r)
 		return []Repository{r}
 	}
+	change := func(f func(*Repository)) []Repository { return changed(s3("", 0, ""), f) }
 	for name, tc := range map[string]struct {
 		repositories []Repository
 		words        string
 	}{
-		"a short passphrase":           {change(func(r *Repository) { r.Passphrase = "short" }), "passphrase"},
-		"a passphrase with a line":     {change(func(r *Repository) { r.Passphrase += "\nx" }), "passphrase"},
-		"a tenant with a line":         {change(func(r *Repository) { r.Tenant = "a\nrepo1-cipher-type=none" }), "control character"},
-		"a bundle of nothing":          {change(func(r *Repository) { r.Destination.S3.CABundle = "x" }), "no certificate"},
-		"a bundle with a private key":  {change(func(r *Repository) { r.Destination.S3.CABundle = string(sshKey("x")) }), "private key"},
-		"no kind of destination":       {change(func(r *Repository) { r.Destination.S3 = nil }), "no kind"},
-		"two repositories of a number": {[]Repository{s3("", 0, ""), s3("", 0, "")}, "number 1"},
-		"number zero":                  {change(func(r *Repository) { r.Number = 0 }), "number 0"},
-		"five repositories":            {make([]Repository, 5), "more than 4"},
+		"a short passphrase":            {change(func(r *Repository) { r.Passphrase = "short" }), "passphrase"},
+		"a passphrase with a line":      {change(func(r *Repository) { r.Passphrase += "\nx" }), "passphrase"},
+		"a tenant with a line":          {change(func(r *Repository) { r.Tenant = "a\nrepo1-cipher-type=none" }), "control character"},
+		"a bundle of nothing":           {change(func(r *Repository) { r.Destination.S3.CABundle = "x" }), "no certificate"},
+		"a bundle with a private key":   {change(func(r *Repository) { r.Destination.S3.CABundle = string(sshKey("x")) }), "private key"},
+		"a volume of another namespace": {changed(volume(), func(r *Repository) { r.Host = "" }), "volume in another namespace"},
+		"a volume without certificate":  {changed(volume(), func(r *Repository) { r.Credentials = nil }), "tls.crt"},
+		"no kind of destination":        {change(func(r *Repository) { r.Destination.S3 = nil }), "no kind"},
+		"two repositories of a number":  {[]Repository{s3("", 0, ""), s3("", 0, "")}, "number 1"},
+		"number zero":                   {change(func(r *Repository) { r.Number = 0 }), "number 0"},
+		"five repositories":             {make([]Repository, 5), "more than 4"},
 	} {
 		if _, err := Files(PodArchive, tc.repositories, Database{}); err == nil || !strings.Contains(err.Error(), tc.words) {
 			t.Errorf("%s: %v, want words about %q", name, err, tc.words)

@@ -46,6 +46,9 @@ func ApplicationFiles(repositories []Repository) (map[string][]byte, error) {
 	known := Destinations{Destinations: []Destination{}}
 	var errs []error
 	for _, r := range repositories {
+		if !KeepsFiles(r.Destination) {
+			continue
+		}
 		errs = append(errs, c.restic(r))
 		known.Destinations = append(known.Destinations, r.known())
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
+	"github.com/freehold-dev/freehold/controllers/internal/meta"
 )
 
 // MostDestinations is how many repositories one configuration may hold.
@@ -27,6 +28,8 @@ type Repository struct {
 	Passphrase string
 	// Tenant is the Tenant's name, InstanceID its instance's.
 	Tenant, InstanceID string
+	// Host is the DNS name of a volume's server; empty for every other kind, and for a volume in another namespace.
+	Host string
 	// CredentialsSecret is the name of the Secret that Credentials come from, for messages.
 	CredentialsSecret string
 	// Credentials are the Secret's content. White space around values does not count.
@@ -45,6 +48,9 @@ const (
 	CredentialSASToken   = "sasToken"
 	// CredentialSSHKey is for SFTP: a private key without passphrase.
 	CredentialSSHKey = "ssh-privatekey"
+	// CredentialCertificate and CredentialKey are for a volume: what its server is shown. Freehold makes them itself.
+	CredentialCertificate = meta.KeyTLSCert
+	CredentialKey         = meta.KeyTLSKey
 )
 
 // CredentialsError says what is wrong with a Secret that holds credentials. It never holds a value.
@@ -70,7 +76,11 @@ func (r Repository) refuse(key, problem string) error {
 	return &CredentialsError{Destination: string(r.Destination.Name), Secret: r.CredentialsSecret, Key: key, Problem: problem}
 }
 
-// Path is the folder of the repository in its destination.
+// KeepsFiles reports whether a destination takes the application's data. A volume does not: a pod would need both volumes, and
+// each of them may be bound to a node of its own.
+func KeepsFiles(d v1alpha1.BackupDestination) bool { return d.Volume == nil }
+
+// Path is the folder of the repository in its destination, or where pods see it, if that is a volume.
 func (r Repository) Path() string {
 	parts := []string{""}
 	if prefix := r.prefix(); prefix != "" {
@@ -90,6 +100,8 @@ func (r Repository) prefix() string {
 		return string(d.Azure.Prefix)
 	case d.SFTP != nil:
 		return string(d.SFTP.Path)
+	case d.Volume != nil:
+		return strings.TrimPrefix(meta.RepositoryFolder(string(d.Name)), "/")
 	}
 	return ""
 }

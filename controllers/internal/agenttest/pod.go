@@ -22,6 +22,9 @@ import (
 // Patience is how long Eventually waits; far more than anything takes on an idle machine.
 const Patience = 90 * time.Second
 
+// hosts are the names that a pod knows: all its servers are in its own network.
+const hosts = "127.0.0.1 localhost db.tenant-acme.svc.cluster.local backup-cellar.tenant-acme.svc.cluster.local\n"
+
 // Pod shares a network and mounts between containers.
 type Pod struct {
 	t       testing.TB
@@ -58,7 +61,7 @@ func NewPod(t testing.TB, variable string, uid int, path string) *Pod {
 	}
 	p := &Pod{t: t, rootfs: rootfs, uid: uid, path: path, network: network, life: life, dir: t.TempDir()}
 	t.Cleanup(func() { _, _, _ = network.Close(), life.Close(), ours.Close() })
-	p.File("/etc/hosts", "127.0.0.1 localhost db.tenant-acme.svc.cluster.local\n")
+	p.File("/etc/hosts", hosts)
 	p.File("/dev/termination-log", "")
 	return p
 }
@@ -67,7 +70,7 @@ func NewPod(t testing.TB, variable string, uid int, path string) *Pod {
 func (p *Pod) Sibling(t testing.TB) *Pod {
 	t.Helper()
 	s := &Pod{t: t, rootfs: p.rootfs, uid: p.uid, path: p.path, network: p.network, life: p.life, dir: t.TempDir()}
-	s.File("/etc/hosts", "127.0.0.1 localhost db.tenant-acme.svc.cluster.local\n")
+	s.File("/etc/hosts", hosts)
 	s.File("/dev/termination-log", "")
 	return s
 }

@@ -16,6 +16,9 @@ const (
 	// ComponentRestore is a pod that restores, into the instance's own volume or into a throw-away one to prove a
 	// backup: it reaches the destinations and nothing else.
 	ComponentRestore = "restore"
+	// ComponentRepository is the pod that serves a volume with backups: the database archives to it and restores read from
+	// it, and it reaches nobody.
+	ComponentRepository = "repository"
 )
 
 // Objects of backups in a tenant's namespace.
@@ -31,6 +34,10 @@ const (
 	// BackupFilesSecret is what the application's data is verified and restored with: destinations.json and restic's way
 	// to each of them, with the credentials of BackupSecret. It never enters the database pod.
 	BackupFilesSecret = "freehold-backup-files"
+	// ArchiveTLSSecret holds the certificate that the database pod, and restores, show to the servers of volumes with
+	// backups; RepositoryTLSSecret that of these servers. They are there if the policy has such a destination.
+	ArchiveTLSSecret    = "freehold-archive-tls"
+	RepositoryTLSSecret = "freehold-repository-tls"
 	// BootstrapSecret is what a new instance is filled with: the source's repositories, read only. It goes once the
 	// instance is filled.
 	BootstrapSecret = "freehold-bootstrap"
@@ -79,9 +86,18 @@ const (
 	// SpoolDir is where pgBackRest notes which segments of the write-ahead log it has handed over.
 	SpoolDir = "/var/spool/pgbackrest"
 
+	// ContainerRepository serves a volume with backups, RepositoryDir is where pods see it, in a folder by the destination's
+	// name, and RepositoryConf the configuration that its server makes for itself.
+	ContainerRepository = "repository"
+	RepositoryDir       = "/var/lib/freehold/repository"
+	RepositoryConf      = "/tmp/freehold/pgbackrest.conf"
+
 	// PortPgBackRest is pgBackRest's TLS server in the database pod; PortArchiver its report over HTTPS.
 	PortPgBackRest = 8432
 	PortArchiver   = 8009
+	// PortRepository is pgBackRest's TLS server in front of a volume with backups. It is another one than the database's, by
+	// which people and messages tell the two apart.
+	PortRepository = 8433
 )
 
 // What the pod of a base backup may use at most; the namespace's quota has room for one to each destination. The pod of
@@ -107,7 +123,20 @@ const (
 	BackupStanza = "main"
 	// BackupClient is the common name that the database's pgBackRest server lets in.
 	BackupClient = "freehold-backup"
+	// ArchiveClient is the common name that the servers of volumes with backups let in.
+	ArchiveClient = "freehold-archive"
 )
+
+// RepositoryName is the name of the claim, the workload and the Service of a volume with backups, by its destination.
+func RepositoryName(destination string) string { return "backup-" + destination }
+
+// RepositoryHost is the DNS name of the server in front of a volume with backups.
+func RepositoryHost(destination, namespace, clusterDomain string) string {
+	return RepositoryName(destination) + "." + namespace + ".svc." + clusterDomain
+}
+
+// RepositoryFolder is where pods see a volume with backups.
+func RepositoryFolder(destination string) string { return RepositoryDir + "/" + destination }
 
 // IndexBackupPolicy finds Tenants by the BackupPolicy that they name. The tenant controller's indexes have it.
 const IndexBackupPolicy = "spec.backupPolicyRef.name"
@@ -118,6 +147,8 @@ const (
 	PolicyArchive = "freehold-archive"
 	PolicyBackup  = "freehold-backup"
 	PolicyRestore = "freehold-restore"
+	// PolicyRepository lets the database pod and restores reach the servers of volumes with backups.
+	PolicyRepository = "freehold-repository"
 )
 
 // Annotations on the Namespace by which backups and the instance meet. The controller of backups writes them; the

@@ -75,19 +75,21 @@ func archiver(in Inputs, all []mounted) *corev1ac.ContainerApplyConfiguration {
 }
 
 // backupPolicies open exactly the paths that backups need: database → destinations, operator → archiver, base backups →
-// database and destinations, restores → destinations. Without a policy there are none.
+// database and destinations, restores → destinations. A destination that is a volume is its server; base backups have it
+// mounted. Without a policy there are none.
 func backupPolicies(in Inputs) []*networkingv1ac.NetworkPolicyApplyConfiguration {
 	if in.Backup == nil {
 		return nil
 	}
 	outside, _ := destinationEgress(in)
-	return []*networkingv1ac.NetworkPolicyApplyConfiguration{
+	served := append(egress(repositoryPeers(in), meta.PortRepository), outside...)
+	return append([]*networkingv1ac.NetworkPolicyApplyConfiguration{
 		policy(in, meta.PolicyArchive, meta.ComponentDatabase,
-			append(ingress(podPeers(meta.ComponentBackup), meta.PortPgBackRest), ingress(operatorPeers(in), meta.PortArchiver)...), outside),
+			append(ingress(podPeers(meta.ComponentBackup), meta.PortPgBackRest), ingress(operatorPeers(in), meta.PortArchiver)...), served),
 		policy(in, meta.PolicyBackup, meta.ComponentBackup, nil,
 			append(egress(podPeers(meta.ComponentDatabase), meta.PortPgBackRest), outside...)),
-		policy(in, meta.PolicyRestore, meta.ComponentRestore, nil, outside),
-	}
+		policy(in, meta.PolicyRestore, meta.ComponentRestore, nil, served),
+	}, repositoryPolicy(in)...)
 }
 
 // operatorPeers are the operator's own pods; nobody where its namespace is not known.
@@ -181,6 +183,7 @@ func backupReserve(in Inputs) corev1.ResourceList {
 	}
 	addList(total, storageDemand(current))
 	addList(total, storageDemand(current))
+	addList(total, repositoryDemand(in))
 	return total
 }
 

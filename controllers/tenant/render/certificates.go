@@ -31,7 +31,7 @@ func Certificates(in Inputs) []Leaf {
 	if in.Tenant.Spec.BackupPolicyRef != nil {
 		leaves = append(leaves, Leaf{Secret: meta.BackupTLSSecret, CommonName: meta.BackupClient, Client: true})
 	}
-	return leaves
+	return append(leaves, repositoryCertificates(in)...)
 }
 
 // databaseNames cover the Service and the one pod behind it.

@@ -59,7 +59,7 @@ func volumes(in Inputs) []volume {
 		}
 		wanted = append(wanted, spare(in, name, like))
 	}
-	return wanted
+	return append(wanted, repositoryVolumes(in)...) // Last: quotas reckon with the first ones.
 }
 
 // keepsFiles reports whether the application has a volume of its own.

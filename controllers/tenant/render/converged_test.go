@@ -45,6 +45,7 @@ func applyAll(t *testing.T, c client.Client, in render.Inputs, want apply.Result
 	applyEach(t, a, apply.PersistentVolumeClaim, want, o.Claims...)
 	db, app, edge := revision.Workloads(1, render.Scale(in.Tenant, in.Class, false), meta.DatabaseClaim, meta.AppClaim)
 	applyEach(t, a, apply.StatefulSet, want, db, app)
+	applyEach(t, a, apply.StatefulSet, want, render.Repositories(in, revision)...)
 	applyEach(t, a, apply.Deployment, want, edge)
 	applyEach(t, a, apply.PodDisruptionBudget, want, o.Budgets...)
 }

@@ -156,6 +156,20 @@ func twoSites() *v1alpha1.BackupPolicy {
 	}}
 }
 
+// shelved is the simplest shape, backed up to a bucket and to a volume.
+func shelved() render.Inputs {
+	in := miniflux()
+	in.Tenant.Name = "initech"
+	in.Tenant.Spec.BackupPolicyRef = &v1alpha1.BackupPolicyReference{Name: "nightly"}
+	in.Class.Spec.Database.Scheduling = v1alpha1.Scheduling{
+		NodeSelector: map[string]v1alpha1.LabelValue{"disk": "fast"}, Tolerations: []corev1.Toleration{{Key: "db", Operator: corev1.TolerationOpExists}}}
+	in.Backup = &v1alpha1.BackupPolicy{ObjectMeta: metav1.ObjectMeta{Name: "nightly"}, Spec: v1alpha1.BackupPolicySpec{
+		Destinations: []v1alpha1.BackupDestination{twoSites().Spec.Destinations[1],
+			{Name: "shelf", Volume: &v1alpha1.VolumeDestination{Size: resource.MustParse("20Gi"), StorageClassName: "slow"}}},
+	}}
+	return in
+}
+
 // limited is miniflux in a class that limits logins.
 func limited() render.Inputs {
 	in := miniflux()

@@ -17,8 +17,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// shapes are the two instances that everything is looked at for.
-var shapes = map[string]func() render.Inputs{"miniflux": miniflux, "dex": dex}
+// shapes are the instances that everything is looked at for.
+var shapes = map[string]func() render.Inputs{"miniflux": miniflux, "dex": dex, "shelved": shelved}
 
 func TestLiveObjectsAreTheGoldenOnes(t *testing.T) {
 	for name, in := range shapes {
@@ -37,7 +37,8 @@ func TestRevisionIsTheGoldenOne(t *testing.T) {
 			for _, config := range revision.ConfigMaps {
 				objects = append(objects, config)
 			}
-			golden(t, name+"-revision.yaml", append(objects, database, app, edge)...)
+			objects = append(objects, database, app, edge)
+			golden(t, name+"-revision.yaml", appendAll(objects, render.Repositories(in(), revision))...)
 		})
 	}
 }

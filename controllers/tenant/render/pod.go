@@ -78,8 +78,8 @@ func podLabels(in Inputs, component string) map[string]string {
 // selectorLabels select a workload's pods. They are immutable, so they hold nothing that an update might change.
 func selectorLabels(in Inputs, component string) map[string]string {
 	return map[string]string{
-		v1alpha1.LabelInstance:        in.InstanceID,
-		"app.kubernetes.io/component": component,
+		v1alpha1.LabelInstance: in.InstanceID,
+		componentLabel:         component,
 	}
 }
 

@@ -23,7 +23,7 @@ func services(in Inputs, balancers balancers) ([]*corev1ac.ServiceApplyConfigura
 	if err != nil {
 		return nil, err
 	}
-	return []*corev1ac.ServiceApplyConfiguration{databaseService(in), appService(in), gate}, nil
+	return append([]*corev1ac.ServiceApplyConfiguration{databaseService(in), appService(in), gate}, repositoryServices(in)...), nil
 }
 
 func service(in Inputs, name, component string, port *corev1ac.ServicePortApplyConfiguration) *corev1ac.ServiceApplyConfiguration {

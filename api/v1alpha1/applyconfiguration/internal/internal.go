@@ -111,6 +111,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: sftp
       type:
         namedType: com.github.freehold-dev.freehold.api.v1alpha1.SFTPDestination
+    - name: volume
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.VolumeDestination
 - name: com.github.freehold-dev.freehold.api.v1alpha1.BackupLabel
   scalar: string
 - name: com.github.freehold-dev.freehold.api.v1alpha1.BackupLimits
@@ -1287,6 +1290,15 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: com.github.freehold-dev.freehold.api.v1alpha1.SecretReference
 - name: com.github.freehold-dev.freehold.api.v1alpha1.URIStyle
   scalar: string
+- name: com.github.freehold-dev.freehold.api.v1alpha1.VolumeDestination
+  map:
+    fields:
+    - name: size
+      type:
+        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+    - name: storageClassName
+      type:
+        scalar: string
 - name: com.github.freehold-dev.freehold.api.v1alpha1.Weekday
   scalar: string
 - name: io.k8s.api.core.v1.PullPolicy

@@ -20,9 +20,10 @@ type BackupDestinationApplyConfiguration struct {
 	// region that the destination lies in, in the words of its provider. Requests to S3 are signed for it.
 	Region *string `json:"region,omitempty"`
 	// networks that the destination answers from: the walls of every tenant that names the policy are opened to them,
-	// for the pods that back up and on the destination's port only. The cluster's own networks are taken out.
+	// for the pods that back up and on the destination's port only. The cluster's own networks are taken out. Needed by
+	// every kind but volume.
 	Networks []apiv1alpha1.CIDR `json:"networks,omitempty"`
-	// credentials say with what a tenant's pods come in.
+	// credentials say with what a tenant's pods come in. Needed by every kind but volume.
 	Credentials *DestinationCredentialsApplyConfiguration `json:"credentials,omitempty"`
 	// s3 makes the destination a bucket at AWS or a server that speaks its protocol.
 	S3 *S3DestinationApplyConfiguration `json:"s3,omitempty"`
@@ -32,6 +33,9 @@ type BackupDestinationApplyConfiguration struct {
 	Azure *AzureDestinationApplyConfiguration `json:"azure,omitempty"`
 	// sftp makes the destination a directory of an SSH server.
 	SFTP *SFTPDestinationApplyConfiguration `json:"sftp,omitempty"`
+	// volume makes the destination a volume in each tenant's namespace, behind a small server of its own. It is lost with
+	// the cluster: name a destination elsewhere beside it.
+	Volume *VolumeDestinationApplyConfiguration `json:"volume,omitempty"`
 }
 
 // BackupDestinationApplyConfiguration constructs a declarative configuration of the BackupDestination type for use with
@@ -103,5 +107,13 @@ func (b *BackupDestinationApplyConfiguration) WithAzure(value *AzureDestinationA
 // If called multiple times, the SFTP field is set to the value of the last call.
 func (b *BackupDestinationApplyConfiguration) WithSFTP(value *SFTPDestinationApplyConfiguration) *BackupDestinationApplyConfiguration {
 	b.SFTP = value
+	return b
+}
+
+// WithVolume sets the Volume field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Volume field is set to the value of the last call.
+func (b *BackupDestinationApplyConfiguration) WithVolume(value *VolumeDestinationApplyConfiguration) *BackupDestinationApplyConfiguration {
+	b.Volume = value
 	return b
 }
