@@ -32,9 +32,11 @@ func (s *scope) expiryWish(d *destination) (*wish, error) {
 // expires reports whether what has expired is removed by a Job of its own. It needs no database, but the image that the
 // database would run. A destination that was found empty is looked at again: perhaps somebody brings back what was there.
 func (s *scope) expires(d *destination) bool {
-	held := d.status.LastBackup != nil || d.status.Backups != nil
-	return s.tenant.Spec.Suspended && s.stoppedFor() == "" && d.usable() && held && archives(&s.observed.database.Spec.Template)
+	return s.tenant.Spec.Suspended && s.stoppedFor() == "" && d.usable() && d.held() && archives(&s.observed.database.Spec.Template)
 }
+
+// held reports whether the destination is known to hold, or to have held, a base backup.
+func (d *destination) held() bool { return d.status.LastBackup != nil || d.status.Backups != nil }
 
 // expiry is how the destination is with it. Jobs are kept for longer than the pause between two of them.
 func (s *scope) expiry(d *destination) expiry {

@@ -354,6 +354,7 @@ func TestARepositoryOfApplicationDataThatWasRemovedIsMadeAnewOnceAPersonHasSeenI
 		return s.cronJob("site-a").Spec.JobTemplate.Spec.Template.Spec.Containers[1].Args
 	}
 	s.Expect(held()).To(ContainElement("--held"), "it is known to hold something")
+	s.Expect(s.cronJob("site-a").Spec.JobTemplate.Spec.Template.Spec.Containers[0].Args).To(ContainElement("--held"), "and so is the database's half, proven or not")
 	s.after(20 * time.Hour)
 	refused := failedFiles(engine.JobBackup, "site-a", engine.FailedDamaged, "the repository is gone")
 	refused.Found, refused.Catalogue = new(int), &engine.FilesCatalogue{}

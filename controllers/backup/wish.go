@@ -56,7 +56,7 @@ func (r *Reconciler) backupTask(s *scope, d *destination, kind v1alpha1.BackupTy
 	_, shift, err := cronSchedule(policy.Schedule, s.instanceID)
 	options := engine.BackupOptions{
 		Destination: d.name, Plan: plan(policy.Schedule, shift), Type: kind, Verified: d.status.VerifiedBackup,
-		FullSince: d.aside.Back, BackupDays: policy.Retention.BackupDays, PointInTimeDays: policy.Retention.PointInTimeDays,
+		Held: d.held(), FullSince: d.aside.Back, BackupDays: policy.Retention.BackupDays, PointInTimeDays: policy.Retention.PointInTimeDays,
 	}
 	return task{kind: engine.JobBackup, destination: d.name, secret: meta.BackupJobSecret, mounts: d.spec.Volume != nil, args: options.Args(), files: s.filesTask(d)}, err
 }

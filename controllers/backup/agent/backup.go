@@ -41,7 +41,7 @@ func RunBackup(ctx context.Context, c Config, options engine.BackupOptions) (eng
 	if err != nil {
 		return result, err
 	}
-	before, err := r.begin(ctx, options.Verified != "")
+	before, err := r.begin(ctx, options.Held || options.Verified != "")
 	if err != nil {
 		return result, err
 	}
@@ -79,27 +79,31 @@ func RunExpire(ctx context.Context, c Config, options engine.BackupOptions) (eng
 
 // begin returns what the destination holds, and makes a repository of one that holds nothing. pgBackRest refuses to make
 // one in a folder with something else in it, and to back up into that of another database. It is not made again each
-// time: while it is, no segment of the log is handed over, and one that is due then waits for a minute. proven says that a
-// base backup in it was restored before.
-func (r *repository) begin(ctx context.Context, proven bool) (engine.Info, error) {
+// time: while it is, no segment of the log is handed over, and one that is due then waits for a minute. held says that it is
+// known to have held a base backup.
+func (r *repository) begin(ctx context.Context, held bool) (engine.Info, error) {
 	info, err := r.info(ctx)
 	if err != nil || !info.Empty {
 		return info, err
 	}
-	if err := r.make(ctx, proven); err != nil {
+	if err := r.make(ctx, held); err != nil {
 		return engine.Info{}, err
 	}
 	return r.info(ctx)
 }
 
 // make makes the repository. What a Job left that was killed in the middle of it is removed first: pgBackRest, which writes
-// the archive's half before that of the backups, would refuse to go on for ever. Where a backup was proven once, its half
+// the archive's half before that of the backups, would refuse to go on for ever. Where there was a backup once, its half
 // was made and has been taken away since: the log stays, for the day that somebody brings it back.
-func (r *repository) make(ctx context.Context, proven bool) error {
+func (r *repository) make(ctx context.Context, held bool) error {
 	create := r.ofStanza("stanza-create")
 	err := r.doWhenFree(ctx, create...)
-	if exitCode(err) != codeMissing || proven {
+	if exitCode(err) != codeMissing {
 		return err
+	}
+	if held {
+		return fail(engine.FailedDamaged, "destination %s held base backups of this database, and a part of the repository is missing now: somebody took it away. Nothing was changed. Bring it back; or, if it is gone for good, remove the folders archive and backup there: then a new history begins with a full backup (%s)",
+			r.Name, err)
 	}
 	if half, look := r.halfMade(ctx); !half {
 		return errors.Join(err, look)

@@ -206,7 +206,9 @@ func TestARepositoryWhoseProvenBackupsWereTakenAwayKeepsItsLog(t *testing.T) {
 	w.loses("backup")
 	options := w.options("site-a")
 	options.Verified = made.Backup.Label
-	w.fails(w.backupPod(), engine.FailedEngine, "backup.info", options.Args())
+	w.fails(w.backupPod(), engine.FailedDamaged, "somebody took it away", options.Args())
+	options.Verified, options.Held = "", true // Not proven yet, but known.
+	w.fails(w.backupPod(), engine.FailedDamaged, "Bring it back", options.Args())
 	if _, err := os.Stat(filepath.Join(w.home("site-a"), "archive/main/archive.info")); err != nil {
 		t.Errorf("its log should still be there: %v", err)
 	}

@@ -90,6 +90,7 @@ func run() *cobra.Command {
 	flags.StringSliceVar(&days, "full-days", nil, "days on which the backup is full")
 	flags.StringVar(&kind, "type", "", "Full or Incremental, whatever the day")
 	flags.Var((*instant)(&o.FullSince), "full-since", "make a full backup unless there is one since then")
+	flags.BoolVar(&o.Held, "held", false, "the destination held a base backup before: remove nothing of a repository that has none")
 	retention(flags, &o)
 	return leaf
 }

@@ -5,6 +5,7 @@ package engine
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -205,6 +206,10 @@ func TestArgumentsAreComplete(t *testing.T) {
 	want := "[agent backup run --destination=site-a --start=01:30 --shift-minutes=7 --time-zone=UTC --full-days=Sunday,Friday --backup-days=180 --point-in-time-days=30]"
 	if got := fmt.Sprint(o.Args()); got != want {
 		t.Errorf("arguments are %s\nwant %s", got, want)
+	}
+	o.Held = true
+	if got := fmt.Sprint(o.Args()); got != strings.TrimSuffix(want, "]")+" --held]" {
+		t.Errorf("where backups were before, arguments are %s", got)
 	}
 	o.Verified = "20260101-013000F"
 	want = "[agent backup expire --destination=site-a --backup-days=180 --point-in-time-days=30 --verified=20260101-013000F]"

@@ -27,6 +27,9 @@ type BackupOptions struct {
 	// Verified is the label of the newest backup of the destination that was restored and found good; empty if none
 	// was. Without one nothing is removed.
 	Verified string
+	// Held says that the destination is known to have held a base backup: what looks like a repository that was never made
+	// completely is one whose backups were taken away.
+	Held bool
 }
 
 // Args are the arguments of the program.
@@ -39,6 +42,9 @@ func (o BackupOptions) Args() []string {
 		"--full-days=" + strings.Join(o.Plan.days(), ","),
 		fmt.Sprintf("--backup-days=%d", o.BackupDays),
 		fmt.Sprintf("--point-in-time-days=%d", o.PointInTimeDays),
+	}
+	if o.Held {
+		args = append(args, "--held")
 	}
 	return optional(args, "--type=", string(o.Type), "--full-since=", instant(o.FullSince), "--verified=", o.Verified)
 }
