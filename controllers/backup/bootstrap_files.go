@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -42,11 +43,15 @@ func (r *BootstrapReconciler) bringFiles(ctx context.Context, f *filling, w *wor
 		return brought{}, err
 	}
 	if job == nil {
+		history, err := r.sourceLineage(ctx, f)
+		if err != nil {
+			return brought{}, err
+		}
 		// Only what is made now is given the keys: another destination's Job may be reading its own.
 		if err := r.makeSecret(ctx, f, repository); err != nil {
 			return brought{}, err
 		}
-		return brought{}, r.make(ctx, f, w, name, f.filesTask(w, destination))
+		return brought{}, r.make(ctx, f, w, name, f.filesTask(w, destination, history))
 	}
 	if endOf(job).IsZero() {
 		f.say(metav1.ConditionFalse, v1alpha1.ReasonRunning, "Job %s restores the application's data from %s since %s", job.Name, destination.Name, moment(job.CreationTimestamp.Time))
@@ -76,10 +81,25 @@ func nothingAnywhere(jobs map[string]*batchv1.Job) bool {
 	return false
 }
 
+// sourceLineage is the other instance's history: what its restores left behind is not its data. Its namespace tells; where
+// that is gone nobody knows, and every snapshot counts.
+func (r *BootstrapReconciler) sourceLineage(ctx context.Context, f *filling) (lineage, error) {
+	namespace := &corev1.Namespace{}
+	err := get(ctx, r.api, types.NamespacedName{Name: meta.Namespace(f.source)}, &namespace)
+	if err != nil || namespace == nil || namespace.Labels[v1alpha1.LabelInstance] != f.wish.InstanceID {
+		return nil, err
+	}
+	return parseLineage(namespace.Annotations)
+}
+
 // filesTask restores the application's data of the other instance.
-func (f *filling) filesTask(w *workshop, destination v1alpha1.BackupDestination) task {
+func (f *filling) filesTask(w *workshop, destination v1alpha1.BackupDestination, history lineage) task {
 	options := engine.FilesRestoreOptions{Restore: f.tenant.Status.InstanceID, FilesSource: engine.FilesSource{
 		Destination: string(destination.Name), InstanceID: f.wish.InstanceID, Target: filesTarget(f.wish.Target)}}
+	options.Without = history.without(options.Target)
+	if f.wish.Target.Backup != "" {
+		options.Target, options.Begun = begunWith(options.Target), !options.Target.IsZero()
+	}
 	return task{kind: engine.JobRestore, destination: string(destination.Name), annotations: map[string]string{annotationBootstrap: f.wish.InstanceID},
 		files: &files{args: options.Args(), secret: meta.BootstrapSecret, into: w.application.claim.Name}}
 }

@@ -146,6 +146,35 @@ func TestANewInstanceGetsTheApplicationsDataFirst(t *testing.T) {
 	n.Expect(n.says()).To(Equal("True Succeeded: the instance was filled from the backups of instance i-gone"))
 }
 
+func TestANewInstanceGetsNoSnapshotThatARestoreOfTheOtherLeftBehind(t *testing.T) {
+	history := lineage{{Number: 2, Since: at(30), FilesFrom: at(10)}}
+	for name, row := range map[string]struct {
+		instance string
+		want     OmegaMatcher
+	}{
+		"lineage-known":   {"i-gone", ContainElement("--without=2026-03-01T12:10:00Z/2026-03-01T12:30:00Z")},
+		"lineage-foreign": {"i-else", Not(ContainElement(HavePrefix("--without")))},
+	} {
+		n := newNewcomer(t, name, v1alpha1.RestoreTarget{})
+		n.keepsFiles()
+		n.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: meta.Namespace(name + "-source"), Labels: map[string]string{v1alpha1.LabelInstance: row.instance},
+			Annotations: map[string]string{meta.AnnotationTimelines: history.String()}}})
+		tenant := &v1alpha1.Tenant{}
+		n.Expect(env.Client.Get(n.ctx, client.ObjectKey{Name: name}, tenant)).To(Succeed())
+		source := name + "-source"
+		tenant.Spec.Bootstrap.Restore.Tenant = source
+		n.Expect(env.Client.Update(n.ctx, tenant)).To(Succeed())
+		n.keys()
+		for _, d := range []string{"site-a-", "site-b-"} {
+			n.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: n.operator, Name: d + source},
+				StringData: map[string]string{engine.CredentialAccessKeyID: "id", engine.CredentialSecretAccessKey: "secret"}})
+		}
+		n.fills()
+		n.Expect(n.filling("files-site-a")).NotTo(BeNil(), n.says())
+		n.Expect(n.filling("files-site-a").Spec.Template.Spec.Containers[0].Args).To(row.want, name)
+	}
+}
+
 func TestANewInstanceOfWhichNothingOfTheApplicationIsStoredIsFilledAllTheSameAndSaysSo(t *testing.T) {
 	n := newNewcomer(t, "filled-bare", v1alpha1.RestoreTarget{})
 	n.keepsFiles()

@@ -69,6 +69,17 @@ func filesTarget(target v1alpha1.RestoreTarget) time.Time {
 	return time.Time{}
 }
 
+// filesLate is how much later than a base backup its snapshot may begin: containers of a pod start one after the other.
+const filesLate = 5 * time.Minute
+
+// begunWith is by when the snapshot had begun that was made with a base backup; zero if it is not known when that was.
+func begunWith(backup time.Time) time.Time {
+	if backup.IsZero() {
+		return backup
+	}
+	return backup.Add(filesLate)
+}
+
 // filesSource is which snapshot a Restore brings back: the one that was made with the backup that it names, or the last one
 // at or before its target.
 func (r *RestoreReconciler) filesSource(ctx context.Context, s *restoreScope, history lineage) (engine.FilesSource, error) {
@@ -78,6 +89,7 @@ func (r *RestoreReconciler) filesSource(ctx context.Context, s *restoreScope, hi
 	if label == "" {
 		return source, nil
 	}
+	source.Target, source.Begun = begunWith(source.Target), !source.Target.IsZero()
 	var backups v1alpha1.BackupList
 	if err := r.client.List(ctx, &backups, client.InNamespace(s.restore.Namespace)); err != nil {
 		return source, fmt.Errorf("listing the Backups in namespace %s: %w", s.restore.Namespace, err)
@@ -207,9 +219,14 @@ func needsSnapshot(windows []window) []window {
 	return marked
 }
 
-// holdsSnapshot reports whether the application's data can be restored, too, if that is wanted.
-func (w window) holdsSnapshot(target time.Time) bool {
-	return !w.needsSnapshot || !w.snapshot.IsZero() && (target.IsZero() || !target.Before(w.snapshot))
+// holdsSnapshot reports whether the application's data can be restored, too, if that is wanted. The snapshot that was made
+// with a base backup may have ended as late as its Job.
+func (w window) holdsSnapshot(target v1alpha1.RestoreTarget) bool {
+	latest := filesTarget(target)
+	if target.Backup != "" && !latest.IsZero() {
+		latest = latest.Add(backupDeadline)
+	}
+	return !w.needsSnapshot || !w.snapshot.IsZero() && (latest.IsZero() || !latest.Before(w.snapshot))
 }
 
 // snapshots says what the destination holds of the application's data, if that matters.

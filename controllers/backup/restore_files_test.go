@@ -154,6 +154,44 @@ func TestARestoreToBeforeTheFirstSnapshotIsRefusedUnlessTheDataStays(t *testing.
 	s.Expect(s.filesJob(restore)).To(BeNil())
 }
 
+func TestARestoreThatWasChosenAnewForgetsWhatItDoesNotBringBackAnyMore(t *testing.T) {
+	s := newFilesScene(t, "rechosen")
+	s.order("accident", to(10))
+	s.pass("accident")
+	s.Expect(s.restore("accident").Status.AppClaim).To(Equal("app-0002"))
+	// The operator was killed before it told the instance, and the policy says Skip by now.
+	s.unstop()
+	s.create(&v1alpha1.BackupPolicy{ObjectMeta: metav1.ObjectMeta{Name: "rechosen"}, Spec: v1alpha1.BackupPolicySpec{
+		ApplicationData: v1alpha1.ApplicationDataSkip, Schedule: v1alpha1.BackupSchedule{TimeZone: "UTC", Start: "01:30"},
+		Destinations: []v1alpha1.BackupDestination{{Name: "site-a", Region: "here", Networks: []v1alpha1.CIDR{"198.51.100.0/24"},
+			Credentials: v1alpha1.DestinationCredentials{SecretName: "site-a-{tenant}"}, S3: &v1alpha1.S3Destination{Endpoint: "s3.example.com", Bucket: "backups"}}}}})
+	tenant := &v1alpha1.Tenant{}
+	s.Expect(env.Client.Get(s.ctx, client.ObjectKey{Name: "rechosen"}, tenant)).To(Succeed())
+	tenant.Spec.BackupPolicyRef.Name = "rechosen"
+	s.Expect(env.Client.Update(s.ctx, tenant)).To(Succeed())
+	s.pass("accident")
+	s.Expect(s.annotation(meta.AnnotationStoppedFor)).To(Equal("accident"))
+	s.Expect(s.restore("accident").Status.AppClaim).To(BeEmpty(), "it would wait for a volume that nobody fills")
+	s.Expect(s.restore("accident").Status.PreviousAppClaim).To(BeEmpty())
+}
+
+func TestTheOldestBackupIsRestoredWithTheSnapshotThatWasMadeWithIt(t *testing.T) {
+	s := newFilesScene(t, "oldest-files") // Its first snapshot ended at five past noon.
+	restore := s.order("oldest", v1alpha1.RestoreTarget{Backup: "20260301-120000F"})
+	s.pass("oldest")
+	s.Expect(s.annotation(meta.AnnotationStoppedFor)).To(Equal("oldest"), "it is not refused")
+	s.claim("db-0002")
+	s.claim("app-0002")
+	s.pass("oldest")
+	s.pass("oldest")
+	s.Expect(s.filesJob(restore).Spec.Template.Spec.Containers[0].Args).To(ContainElements("--target=2026-03-01T12:05:00Z", "--begun"))
+
+	s = newFilesScene(t, "older-files")
+	s.order("older", v1alpha1.RestoreTarget{Backup: "20260228-230000F"})
+	s.pass("older")
+	s.Expect(s.tells("older", v1alpha1.ConditionComplete)).To(HavePrefix("False TargetOutsideWindow"), "no snapshot can belong to it")
+}
+
 func TestRevertingGoesBackToBothVolumes(t *testing.T) {
 	s := newFilesScene(t, "undone")
 	restore := s.underWay("accident")

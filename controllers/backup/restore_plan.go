@@ -67,7 +67,7 @@ func chooseSource(target v1alpha1.RestoreTarget, windows []window) (string, erro
 	}
 	var able []window
 	for _, w := range candidates {
-		if able = append(able, w); w.failure != "" || w.from.IsZero() || !w.holdsSnapshot(filesTarget(target)) || target.Time != nil && !w.holds(target.Time.Time) {
+		if able = append(able, w); w.failure != "" || w.from.IsZero() || !w.holdsSnapshot(target) || target.Time != nil && !w.holds(target.Time.Time) {
 			able = able[:len(able)-1]
 		}
 	}
@@ -88,7 +88,7 @@ func outside(target v1alpha1.RestoreTarget, windows []window) string {
 		wish = target.Time.UTC().Format(metav1.RFC3339Micro)
 	}
 	hint := ""
-	if slices.ContainsFunc(windows, func(w window) bool { return !w.holdsSnapshot(filesTarget(target)) }) {
+	if slices.ContainsFunc(windows, func(w window) bool { return !w.holdsSnapshot(target) }) {
 		hint = ", or with applicationData: Leave, which leaves the application's data as it is"
 	}
 	return fmt.Sprintf("%s cannot be restored: %s. Nothing was changed; make another Restore with a target inside%s", wish, strings.Join(held, "; "), hint)
@@ -127,7 +127,7 @@ type restoreStep string
 const (
 	// stepWaitForOther: another restore has the database; this one waits.
 	stepWaitForOther restoreStep = "another restore is under way"
-	// stepChoose: the source is chosen and the instance asked to stop.
+	// stepChoose: the source is chosen and the instance asked to stop; again, if somebody let it start meanwhile.
 	stepChoose restoreStep = "choose"
 	// stepAwaitStop: pods of application or database are still there, or a backup is being made.
 	stepAwaitStop restoreStep = "stop"

@@ -30,7 +30,10 @@ import (
 // destination holds is refused before anything stops.
 func (r *RestoreReconciler) choose(ctx context.Context, s *restoreScope) error {
 	change := map[string]string{meta.AnnotationStoppedFor: s.restore.Name}
-	if s.operation.kind == engine.JobRestore {
+	switch {
+	case s.job != nil || s.filesJob != nil:
+		return r.stopAgain(ctx, s)
+	case s.operation.kind == engine.JobRestore:
 		if s.tenant.Spec.BackupPolicyRef == nil {
 			return &refusal{"the Tenant names no BackupPolicy: there is nothing to restore from"}
 		}
@@ -49,12 +52,15 @@ func (r *RestoreReconciler) choose(ctx context.Context, s *restoreScope) error {
 		s.restore.Status.Destination, s.restore.Status.Claim = v1alpha1.DestinationName(source), claim
 		s.restore.Status.PreviousClaim, s.restore.Status.StartedAt = databaseClaim(s.namespace, s.facts), ptr.To(metav1.NewTime(s.now))
 		change[meta.AnnotationRestoreClaim] = claim
+		s.restore.Status.AppClaim, s.restore.Status.PreviousAppClaim = "", "" // Whatever a pass chose that was killed.
 		if withFiles {
 			s.restore.Status.AppClaim, s.restore.Status.PreviousAppClaim = appClaim, s.currentAppClaim()
 			change[meta.AnnotationRestoreAppClaim] = appClaim
 		}
-	} else if err := revertible(s); err != nil {
-		return err
+	default:
+		if err := revertible(s); err != nil {
+			return err
+		}
 	}
 	s.tell(v1alpha1.ReasonRunning, "application and database are being stopped")
 	// The status first: it tells the volumes apart, whoever is killed between the two.
@@ -64,6 +70,18 @@ func (r *RestoreReconciler) choose(ctx context.Context, s *restoreScope) error {
 	if err := r.finalize(ctx, s, controllerutil.AddFinalizer); err != nil {
 		return err
 	}
+	return r.annotate(ctx, s, change)
+}
+
+// stopAgain asks the instance to stop once more, for the volumes that were chosen: somebody let it start although a Job
+// works on them. Others would be ones that nobody fills.
+func (r *RestoreReconciler) stopAgain(ctx context.Context, s *restoreScope) error {
+	change := map[string]string{meta.AnnotationStoppedFor: s.restore.Name}
+	if s.operation.kind == engine.JobRestore {
+		change[meta.AnnotationRestoreClaim], change[meta.AnnotationRestoreAppClaim] = s.operation.claim, s.operation.appClaim
+	}
+	s.tell(v1alpha1.ReasonRunning, "somebody removed the annotation %s of the namespace while a Job works on volume %s: the instance is stopped again; to give the Restore up, delete it",
+		meta.AnnotationStoppedFor, volumes(s.operation.claim, s.operation.appClaim))
 	return r.annotate(ctx, s, change)
 }
 
@@ -176,6 +194,9 @@ func (r *RestoreReconciler) switchOver(ctx context.Context, s *restoreScope) err
 	if s.result == nil || s.result.Recovery == nil || s.restoresFiles() && (s.filesResult == nil || s.filesResult.Recovery == nil) {
 		return r.giveUp(ctx, s)
 	}
+	if s.startedByOthers() {
+		return r.giveUpSince(ctx, s, "somebody removed the annotation "+meta.AnnotationStoppedFor+" of the namespace and let the instance start before it could go over to the restored data")
+	}
 	history, err := parseLineage(s.namespace.Annotations)
 	if err != nil {
 		return err
@@ -201,12 +222,22 @@ func (r *RestoreReconciler) switchOver(ctx context.Context, s *restoreScope) err
 	return r.finalize(ctx, s, controllerutil.RemoveFinalizer)
 }
 
+// startedByOthers reports whether the instance is not stopped for this Restore any more, and has not gone over to its
+// volume: one that has was released by a pass that was killed before it could say so.
+func (s *restoreScope) startedByOthers() bool {
+	return s.namespace.Annotations[meta.AnnotationStoppedFor] != s.restore.Name && databaseClaim(s.namespace, s.facts) != s.operation.claim
+}
+
 // giveUp lets the instance start again as it was.
 func (r *RestoreReconciler) giveUp(ctx context.Context, s *restoreScope) error {
+	return r.giveUpSince(ctx, s, s.failure())
+}
+
+func (r *RestoreReconciler) giveUpSince(ctx context.Context, s *restoreScope, why string) error {
 	if err := r.release(ctx, s, nil); err != nil {
 		return err
 	}
-	message := fmt.Sprintf("%s. The database starts again on volume %s, as it was; to try again, make another Restore", s.failure(), databaseClaim(s.namespace, s.facts))
+	message := fmt.Sprintf("%s. The database starts again on volume %s, as it was; to try again, make another Restore", why, databaseClaim(s.namespace, s.facts))
 	r.fail(s, v1alpha1.ReasonFailed, message)
 	return r.finalize(ctx, s, controllerutil.RemoveFinalizer)
 }

@@ -298,6 +298,36 @@ func TestARestoreThatIsDeletedUnderWayLetsTheInstanceStart(t *testing.T) {
 	s.Expect(apierrors.IsNotFound(err)).To(BeTrue())
 }
 
+// unstop removes by hand what the instance is stopped by.
+func (s *scene) unstop() {
+	namespace := &corev1.Namespace{}
+	s.Expect(env.Client.Get(s.ctx, client.ObjectKey{Name: s.namespace}, namespace)).To(Succeed())
+	delete(namespace.Annotations, meta.AnnotationStoppedFor)
+	s.Expect(env.Client.Update(s.ctx, namespace)).To(Succeed())
+}
+
+func TestAnInstanceThatSomebodyLetStartNeverGoesOverToAVolumeThatNobodyFilled(t *testing.T) {
+	s := newScene(t, "unstopped")
+	restore := s.order("accident", to(10))
+	s.pass("accident")
+	s.claim("db-0002")
+	s.pass("accident")
+	job := s.job(engine.JobRestore, restore)
+	s.unstop()
+	s.pass("accident")
+	s.Expect(s.restore("accident").Status.Claim).To(Equal("db-0002"), "the Job fills that one")
+	s.Expect(s.annotation(meta.AnnotationRestoreClaim)).To(Equal("db-0002"))
+	s.Expect(s.annotation(meta.AnnotationStoppedFor)).To(Equal("accident"))
+	s.Expect(s.tells("accident", v1alpha1.ConditionComplete)).To(ContainSubstring("the instance is stopped again; to give the Restore up, delete it"))
+
+	s.ends(job, recovered(2))
+	s.unstop()
+	s.pass("accident")
+	s.Expect(s.annotation(meta.AnnotationDatabaseClaim)).To(BeEmpty())
+	s.Expect(s.tells("accident", v1alpha1.ConditionComplete)).To(And(HavePrefix("False Failed: somebody removed the annotation freehold.dev/"),
+		ContainSubstring("The database starts again on volume db-0001, as it was")), "it runs as before, and nobody says otherwise")
+}
+
 func TestAnOperatorKilledWhileItSwitchesSwitchesOnce(t *testing.T) {
 	s := newScene(t, "killed")
 	restore := s.made("accident", 2)

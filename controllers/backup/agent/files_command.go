@@ -55,6 +55,7 @@ func filesSource(flags *pflag.FlagSet, o *engine.FilesSource) {
 	flags.StringVar(&o.Destination, "destination", "", "destination to restore from (required)")
 	flags.StringVar(&o.InstanceID, "instance-id", "", "instance whose data it is (required)")
 	flags.Var((*instant)(&o.Target), "target", "time whose state is wanted; empty: the latest")
+	flags.BoolVar(&o.Begun, "begun", false, "the snapshot had begun by the target, and may have ended later")
 	flags.StringVar(&o.Snapshot, "snapshot", "", "ID of the snapshot; empty: the last one before the target")
 	flags.Var((*spans)(&o.Without), "without", "two times with a slash in between: snapshots that ended meanwhile do not count; may be repeated")
 }

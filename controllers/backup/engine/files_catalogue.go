@@ -144,12 +144,19 @@ func ChooseSnapshot(snapshots []Snapshot, wish FilesSource) (Snapshot, error) {
 	}
 	for _, s := range slices.Backward(Whole(snapshots)) {
 		left := slices.ContainsFunc(wish.Without, func(span Span) bool { return span.holds(s.FinishedAt) })
-		if !left && (wish.Target.IsZero() || !s.FinishedAt.After(wish.Target)) {
+		moment := s.FinishedAt
+		if wish.Begun {
+			moment = s.StartedAt
+		}
+		if !left && (wish.Target.IsZero() || !moment.After(wish.Target)) {
 			return s, nil
 		}
 	}
 	if wish.Target.IsZero() {
 		return Snapshot{}, fmt.Errorf("%w that counts; there are %s", ErrNoSnapshot, spanOf(snapshots))
+	}
+	if wish.Begun {
+		return Snapshot{}, fmt.Errorf("%w had begun by %s; there are %s", ErrNoSnapshot, wish.Target.UTC().Format(time.RFC3339), spanOf(snapshots))
 	}
 	return Snapshot{}, fmt.Errorf("%w had ended by %s; there are %s", ErrNoSnapshot, wish.Target.UTC().Format(time.RFC3339), spanOf(snapshots))
 }

@@ -47,6 +47,8 @@ type FilesSource struct {
 	InstanceID string
 	// Target is the moment whose state is wanted: the last snapshot that had ended by then. Zero: the latest.
 	Target time.Time
+	// Begun says that it had begun by Target, and may have ended later: the one that was made with a base backup.
+	Begun bool
 	// Snapshot is its ID, whatever the target. Empty: chosen by the target.
 	Snapshot string
 	// Without are times whose snapshots do not count, since a restore left them behind.
@@ -56,6 +58,9 @@ type FilesSource struct {
 func (s FilesSource) args(command string) []string {
 	args := optional([]string{"agent", "backup", "files", command, "--destination=" + s.Destination, "--instance-id=" + s.InstanceID},
 		"--target=", instant(s.Target), "--snapshot=", s.Snapshot)
+	if s.Begun {
+		args = append(args, "--begun")
+	}
 	for _, span := range s.Without {
 		args = append(args, "--without="+span.String())
 	}

@@ -287,6 +287,8 @@ func TestWhichSnapshotARestoreBringsBack(t *testing.T) {
 		"a name that is not there":       {FilesSource{Snapshot: "day-009"}, ""},
 		"not what a restore left":        {FilesSource{Without: []Span{{From: at(1), Until: at(4)}}}, "day-001"},
 		"what came after the restore":    {FilesSource{Without: []Span{{From: at(1), Until: at(3)}}}, "day-004"},
+		"one that had begun by then":     {FilesSource{Target: all[0].StartedAt, Begun: true}, "day-000"},
+		"one that begins later is none":  {FilesSource{Target: all[0].StartedAt.Add(-time.Second), Begun: true}, ""},
 		"nothing is left":                {FilesSource{Without: []Span{{From: at(0).Add(-time.Hour), Until: now}}}, ""},
 	} {
 		got, err := ChooseSnapshot(all, tc.wish)
