@@ -262,6 +262,14 @@ func (d *destination) takeFiles(result *engine.FilesResult, ended time.Time) {
 	if made := result.Snapshot; made != nil && result.Failure == nil && !made.FinishedAt.Before(timeIn(status.LastSnapshot)) {
 		status.LastSnapshot, status.Files, status.Size = timeOf(made.FinishedAt), ptr.To(made.Files), quantity(made.Bytes)
 	}
+	countSnapshots(status, result)
+	if found := result.Recovery; result.Job == engine.JobVerify && result.Failure == nil && found != nil {
+		status.LastVerified, status.VerifiedSnapshot, status.RecoverySeconds = timeOf(ended), found.Snapshot.ID, count(found.Seconds)
+	}
+}
+
+// countSnapshots puts into the status how many snapshots there are, as far as a result tells, and which is the first.
+func countSnapshots(status *v1alpha1.FilesStatus, result *engine.FilesResult) {
 	if c := result.Catalogue; c != nil {
 		status.Snapshots, status.FirstSnapshot = count(c.Snapshots), nil
 		if c.Oldest != nil {
@@ -273,9 +281,6 @@ func (d *destination) takeFiles(result *engine.FilesResult, ended time.Time) {
 		status.Snapshots = nil // The next catalogue tells.
 	case e != nil && e.Planned > 0 && result.Catalogue != nil:
 		status.Snapshots = count(max(0, result.Catalogue.Snapshots-e.Planned)) // So many at least: perhaps they are gone.
-	}
-	if found := result.Recovery; result.Job == engine.JobVerify && result.Failure == nil && found != nil {
-		status.LastVerified, status.VerifiedSnapshot, status.RecoverySeconds = timeOf(ended), found.Snapshot.ID, count(found.Seconds)
 	}
 }
 
