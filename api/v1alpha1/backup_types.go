@@ -72,6 +72,11 @@ type BackupStatus struct {
 	// +kubebuilder:validation:MaxLength=63
 	Label string `json:"label,omitempty"`
 
+	// generation of the repository that it lies in; absent for the first.
+	// +optional
+	// +kubebuilder:validation:Minimum=2
+	Generation int32 `json:"generation,omitempty"`
+
 	// startedAt is when the backup began.
 	// +optional
 	StartedAt *metav1.Time `json:"startedAt,omitempty"`
@@ -195,6 +200,56 @@ type FilesStatus struct {
 	RecoverySeconds *int32 `json:"recoverySeconds,omitempty"`
 }
 
+// KeyRotation is how far the rotation of a destination's key is.
+type KeyRotation struct {
+	// generation of the repository that gets the new key.
+	// +required
+	// +kubebuilder:validation:Minimum=2
+	Generation int32 `json:"generation,omitempty"`
+
+	// startedAt is when it began; absent while it waits for that.
+	// +optional
+	StartedAt *metav1.Time `json:"startedAt,omitempty"`
+
+	// message says what is being done, or waited for.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+}
+
+// RetiredRepository is an older generation of a tenant's repository in a destination. It gets nothing new.
+type RetiredRepository struct {
+	// generation of the repository.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Generation int32 `json:"generation,omitempty"`
+
+	// retiredAt is when the next generation took its place.
+	// +optional
+	RetiredAt *metav1.Time `json:"retiredAt,omitempty"`
+
+	// recoverableFrom is the earliest moment that can be restored from it.
+	// +optional
+	RecoverableFrom *metav1.Time `json:"recoverableFrom,omitempty"`
+
+	// recoverableUntil is the latest moment that can be restored from it.
+	// +optional
+	RecoverableUntil *metav1.Time `json:"recoverableUntil,omitempty"`
+
+	// firstSnapshot is when the oldest snapshot of the application's data was begun that it holds.
+	// +optional
+	FirstSnapshot *metav1.Time `json:"firstSnapshot,omitempty"`
+
+	// lastVerified is when a backup of it was last restored and found good.
+	// +optional
+	LastVerified *metav1.Time `json:"lastVerified,omitempty"`
+
+	// destroyAfter is when it is destroyed, and its key with it, if the generation in its place is proven by then.
+	// +required
+	DestroyAfter *metav1.Time `json:"destroyAfter,omitempty"`
+}
+
 // DestinationStatus is what is known of a tenant's backups in one destination.
 type DestinationStatus struct {
 	// name of the destination.
@@ -250,6 +305,17 @@ type DestinationStatus struct {
 	// files is what is known of the application's data there; absent where none is backed up.
 	// +optional
 	Files *FilesStatus `json:"files,omitempty"`
+
+	// rotation of the destination's key that is under way, or is asked for and waits.
+	// +optional
+	Rotation *KeyRotation `json:"rotation,omitempty"`
+
+	// retired are older generations of the repository: what they hold can be restored until it expires.
+	// +optional
+	// +listType=map
+	// +listMapKey=generation
+	// +kubebuilder:validation:MaxItems=8
+	Retired []RetiredRepository `json:"retired,omitempty"`
 
 	// conditions of the destination: BackedUp, PointInTimeRecoverable, Recoverable and Retained.
 	// +optional

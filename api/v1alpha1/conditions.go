@@ -113,6 +113,14 @@ const (
 	ReasonExpiryFailed = "ExpiryFailed"
 	// ReasonExpiryHeld: backups that have expired are kept, since no newer one was verified.
 	ReasonExpiryHeld = "ExpiryHeld"
+	// ReasonRotating, of events: the rotation of a destination's key began.
+	ReasonRotating = "Rotating"
+	// ReasonKeyRotated, of events: a destination's key was rotated.
+	ReasonKeyRotated = "KeyRotated"
+	// ReasonRotationFailed, of events: a step of a rotation failed, and is repeated.
+	ReasonRotationFailed = "RotationFailed"
+	// ReasonDestroyed, of events: a retired generation of a repository has expired and was destroyed, with its key.
+	ReasonDestroyed = "Destroyed"
 	// ReasonBackupsMissing: the destination holds fewer backups than it should. It stands until a person has seen it
 	// (AnnotationMissingBackupsSeen).
 	ReasonBackupsMissing = "BackupsMissing"
@@ -267,11 +275,14 @@ const (
 	// AnnotationMissingBackupsSeen on a Tenant is a time in RFC 3339: a person has seen that backups were found to be missing
 	// until then (BackupsMissing), and has done what there is to do.
 	AnnotationMissingBackupsSeen = "freehold.dev/missing-backups-seen"
+	// AnnotationRotateBackupKeys on a Tenant asks for new keys of its backups, one destination after the other. Each value
+	// that differs from the last one asks once; a date says best when somebody did.
+	AnnotationRotateBackupKeys = "freehold.dev/rotate-backup-keys"
 	// LabelProbe marks the short-lived pods that send the packets of a proof.
 	LabelProbe = "freehold.dev/probe"
 	// LabelDestination names the destination on the Jobs, pods and Backups that are about it.
 	LabelDestination = "freehold.dev/destination"
-	// LabelBackupJob says what a Job of backups does: backup, verify or restore.
+	// LabelBackupJob says what a Job of backups does: backup, expire, verify, restore, revert, create or destroy.
 	LabelBackupJob = "freehold.dev/backup-job"
 	// FinalizerPolicyInUse keeps a BackupPolicy while a Tenant names it.
 	FinalizerPolicyInUse = "freehold.dev/policy-in-use"

@@ -91,6 +91,11 @@ type RestoreStatus struct {
 	// +optional
 	Destination DestinationName `json:"destination,omitempty"`
 
+	// generation of the repository there; absent for the first.
+	// +optional
+	// +kubebuilder:validation:Minimum=2
+	Generation int32 `json:"generation,omitempty"`
+
 	// backup is the label of the base backup that the restore began with.
 	// +optional
 	Backup BackupLabel `json:"backup,omitempty"`

@@ -201,7 +201,7 @@ func (s *scope) takes(d *destination) bool {
 // trim takes out of the window what is before a gap.
 func (d *destination) trim() {
 	switch from := d.status.RecoverableFrom; {
-	case d.aside.torn():
+	case d.aside.torn() || !d.uprooted.IsZero() && !timeIn(d.status.LastBackup).After(d.uprooted):
 		d.status.RecoverableFrom = nil
 	case !d.aside.Whole.IsZero() && (from == nil || from.Time.Before(d.aside.Whole)):
 		d.status.RecoverableFrom = timeOf(d.aside.Whole)

@@ -38,7 +38,7 @@ func (r *Reconciler) recordBackup(ctx context.Context, s *scope, d *destination,
 	if err != nil {
 		return fmt.Errorf("recording the backup of Job %s/%s: %w", job.Namespace, job.Name, err)
 	}
-	status := backupStatus(object, result, snapshot, endOf(job))
+	status := backupStatus(object, d.status.Generation, result, snapshot, endOf(job))
 	news := !equality.Semantic.DeepEqual(object.Status, status)
 	if err := r.writeBackup(ctx, object, status); err != nil {
 		return err
@@ -74,9 +74,12 @@ func (r *Reconciler) backupObject(ctx context.Context, s *scope, d *destination,
 }
 
 // backupStatus is what a result says of a Backup.
-func backupStatus(object *v1alpha1.Backup, result engine.Result, snapshot *v1alpha1.FilesSnapshot, ended time.Time) v1alpha1.BackupStatus {
+func backupStatus(object *v1alpha1.Backup, generation int32, result engine.Result, snapshot *v1alpha1.FilesSnapshot, ended time.Time) v1alpha1.BackupStatus {
 	status := *object.Status.DeepCopy()
 	status.Snapshot = snapshot
+	if generation > 1 {
+		status.Generation = generation // Also of one that failed: it is counted there.
+	}
 	if b := result.Backup; b != nil {
 		status.Type = v1alpha1.BackupIncremental
 		if b.Full {

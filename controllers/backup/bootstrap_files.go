@@ -51,7 +51,7 @@ func (r *BootstrapReconciler) bringFiles(ctx context.Context, f *filling, w *wor
 		if err := r.makeSecret(ctx, f, repository); err != nil {
 			return brought{}, err
 		}
-		return brought{}, r.make(ctx, f, w, name, f.filesTask(w, destination, history))
+		return brought{}, r.make(ctx, f, w, name, f.filesTask(w, destination, repository.Generation, history))
 	}
 	if endOf(job).IsZero() {
 		f.say(metav1.ConditionFalse, v1alpha1.ReasonRunning, "Job %s restores the application's data from %s since %s", job.Name, destination.Name, moment(job.CreationTimestamp.Time))
@@ -93,9 +93,9 @@ func (r *BootstrapReconciler) sourceLineage(ctx context.Context, f *filling) (li
 }
 
 // filesTask restores the application's data of the other instance.
-func (f *filling) filesTask(w *workshop, destination v1alpha1.BackupDestination, history lineage) task {
+func (f *filling) filesTask(w *workshop, destination v1alpha1.BackupDestination, generation int32, history lineage) task {
 	options := engine.FilesRestoreOptions{Restore: f.tenant.Status.InstanceID, FilesSource: engine.FilesSource{
-		Destination: string(destination.Name), InstanceID: f.wish.InstanceID, Target: filesTarget(f.wish.Target)}}
+		Destination: string(destination.Name), Generation: generation, InstanceID: f.wish.InstanceID, Target: filesTarget(f.wish.Target)}}
 	options.Without = history.without(options.Target)
 	if f.wish.Target.Backup != "" {
 		options.Target, options.Begun = begunWith(options.Target), !options.Target.IsZero()

@@ -134,7 +134,7 @@ func (r *BootstrapReconciler) begin(ctx context.Context, f *filling, destination
 		return files, err
 	}
 	options := restoreOptions(f.wish.Target, nil, engine.RestoreOptions{
-		Destination: string(destination.Name), InstanceID: f.tenant.Status.InstanceID, Restore: f.tenant.Status.InstanceID})
+		Destination: string(destination.Name), Generation: repository.Generation, InstanceID: f.tenant.Status.InstanceID, Restore: f.tenant.Status.InstanceID})
 	options.Timeline = "" // The other instance's lineage is not known: the newest timeline.
 	annotations := map[string]string{annotationBootstrap: f.wish.InstanceID}
 	if files.nothing != "" {
@@ -144,7 +144,7 @@ func (r *BootstrapReconciler) begin(ctx context.Context, f *filling, destination
 		return brought{}, err
 	}
 	return brought{}, r.make(ctx, f, w, "bootstrap-"+string(destination.Name), task{
-		kind: engine.JobRestore, destination: string(destination.Name), claim: meta.DatabaseClaim, secret: meta.BootstrapSecret,
+		kind: engine.JobRestore, destination: string(destination.Name), generation: repository.Generation, claim: meta.DatabaseClaim, secret: meta.BootstrapSecret,
 		annotations: annotations, args: options.Args(),
 	})
 }
@@ -171,11 +171,14 @@ func (r *BootstrapReconciler) repository(ctx context.Context, f *filling, destin
 	if client.IgnoreNotFound(err) != nil {
 		return nil, fmt.Errorf("reading Secret %s/%s: %w", r.options.OperatorNamespace, name, err)
 	}
-	generation := newestGeneration(keys.Data, string(destination.Name))
+	generation, err := generationFor(keys.Data, string(destination.Name), f.wish.Target)
+	if err != nil {
+		return nil, err
+	}
 	if generation == 0 {
 		f.again = troubledSource
 		f.say(metav1.ConditionFalse, v1alpha1.ReasonKeysMissing,
-			"Secret %s/%s with the keys of instance %s for destination %s is not in this cluster. It lies sealed beside the backups: fetch escrow.age from %s/%s/g1 in any destination, and bring it with: age -d -i KEYFILE escrow.age | kubectl apply -f -",
+			"Secret %s/%s with the keys of instance %s for destination %s is not in this cluster. It lies sealed beside the backups: fetch escrow.age from %s/%s/g1, or, if there are others, the one with the highest number, in any destination, and bring it with: age -d -i KEYFILE escrow.age | kubectl apply -f -",
 			r.options.OperatorNamespace, name, f.wish.InstanceID, destination.Name, f.source, f.wish.InstanceID)
 		return nil, nil
 	}
@@ -195,6 +198,29 @@ func (r *BootstrapReconciler) repository(ctx context.Context, f *filling, destin
 		return nil, nil
 	}
 	return &repository, nil
+}
+
+// generationFor is the generation of a destination's repository to restore a target from: the one that was backed up to
+// last, or a retired one for what was before that; 0 if there is no key. One that was still being prepared holds nothing
+// that counts.
+func generationFor(keys map[string][]byte, destination string, target v1alpha1.RestoreTarget) (int32, error) {
+	all, err := parseGenerations(keys)
+	g, known := all[destination]
+	if err != nil || !known {
+		return newestGeneration(keys, destination), err
+	}
+	chosen := g.Current
+	if moment := filesTarget(target); !moment.IsZero() && g.Opened != nil && string(target.Backup) != g.Opened.VerifiedBackup && moment.Before(timeIn(g.Opened.RecoverableFrom)) {
+		for _, old := range slices.Backward(g.Retired) {
+			if !moment.After(timeIn(old.Status.RecoverableUntil)) {
+				chosen = old.Number
+			}
+		}
+	}
+	if len(keys[passphraseKey(destination, chosen)]) == 0 {
+		return 0, nil
+	}
+	return chosen, nil
 }
 
 // newestGeneration is the highest generation of a destination's repository that there is a key of; 0 if there is none.

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -41,8 +42,21 @@ type resultSeen struct {
 	before v1alpha1.DestinationStatus
 }
 
-// collect reads the results of Jobs that ended, oldest first. Restores are read by their own controller.
+// collect reads the results of Jobs that ended, oldest first. Restores are read by their own controller. What is to stand
+// beside the keys is written before any Job is marked.
 func (r *Reconciler) collect(ctx context.Context, s *scope) error {
+	if s.rotated {
+		return nil // Somebody else wrote beside the keys: nothing is read until the next pass, which knows what.
+	}
+	err := r.collectAll(ctx, s)
+	if kept := r.keepGenerations(ctx, s); kept != nil {
+		s.collected = nil
+		return errors.Join(err, kept)
+	}
+	return err
+}
+
+func (r *Reconciler) collectAll(ctx context.Context, s *scope) error {
 	for _, job := range s.observed.jobs {
 		if !toCollect(job) {
 			continue
@@ -57,7 +71,7 @@ func (r *Reconciler) collect(ctx context.Context, s *scope) error {
 			continue
 		}
 		if d := s.destination(job.Labels[v1alpha1.LabelDestination]); d != nil {
-			if err := r.record(ctx, s, d, job, result, files); err != nil {
+			if err := r.recordOf(ctx, s, d, job, result, files); err != nil {
 				return err
 			}
 		}

@@ -111,6 +111,7 @@ func (r *Reconciler) work(ctx context.Context, s *scope) error {
 		r.collect,
 		r.ask,
 		r.setAside,
+		r.rotate,
 		r.run,
 	} {
 		if err := step(ctx, s); err != nil {

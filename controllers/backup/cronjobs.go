@@ -68,13 +68,17 @@ func (w workshop) cronJob(t task, schedule v1alpha1.BackupSchedule) (*batchv1ac.
 	if err != nil {
 		return nil, err
 	}
+	template := batchv1ac.JobTemplateSpec().WithLabels(w.labels(t)).WithSpec(spec)
+	if annotations := t.annotated(); len(annotations) > 0 {
+		template.WithAnnotations(annotations)
+	}
 	return batchv1ac.CronJob(cronJobName(t.destination), w.namespace).WithLabels(w.labels(t)).
 		WithSpec(batchv1ac.CronJobSpec().
 			WithSchedule(when).WithTimeZone(schedule.TimeZone).
 			WithConcurrencyPolicy(batchv1.ForbidConcurrent).
 			WithStartingDeadlineSeconds(startingDeadlineSeconds).
 			WithSuccessfulJobsHistoryLimit(succeededKept).WithFailedJobsHistoryLimit(failedKept).
-			WithJobTemplate(batchv1ac.JobTemplateSpec().WithLabels(w.labels(t)).WithSpec(spec))), nil
+			WithJobTemplate(template)), nil
 }
 
 // suspend keeps a CronJob of which today's cannot be made from starting anything.

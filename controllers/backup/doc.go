@@ -12,6 +12,7 @@
 //	│            keys.go, credentials.go, escrow.go, secrets.go                      │
 //	│ collect    what Jobs that ended left behind → Backups, status       collect.go │
 //	│ ask        the archiver how far each destination is, each minute     report.go │
+//	│ rotate     which generations of the repositories there are         rotation.go │
 //	│ plan       what each destination needs next (pure)                     plan.go │
 //	│ run        CronJobs; a Job of ours while its CronJob is suspended       run.go │
 //	│ judge      conditions by destination; the whole is its worst (pure)   judge.go │
@@ -27,7 +28,8 @@
 //     CronJob, waits a moment, asks the API server that no Job is active, and only then makes its own.
 //   - A Job that failed, or hangs until its deadline, blocks nothing: the next one is due by the age of what the
 //     destination holds, with growing pauses.
-//   - Keys are made once and never replaced. They stay when the Tenant goes, and so does every repository.
+//   - Keys are made once and never replaced: to rotate one is to begin another repository. They stay when the Tenant goes,
+//     and so does every repository.
 //   - A Secret is read only when something changed, or when its audit is due: Secrets are not watched.
 //   - Evidence ages. What was not seen for long becomes Unknown, also if nobody says that it is wrong.
 //   - What a lost status took along is found again: by the next backup, the next report, the next verification.

@@ -22,10 +22,10 @@ func (s *scope) expiryWish(d *destination) (*wish, error) {
 		return nil, nil
 	}
 	policy := s.observed.policy.Spec.Retention
-	options := engine.BackupOptions{Destination: d.name, Verified: d.status.VerifiedBackup, BackupDays: policy.BackupDays, PointInTimeDays: policy.PointInTimeDays}
+	options := engine.BackupOptions{Destination: d.name, Generation: d.status.Generation, Verified: d.status.VerifiedBackup, BackupDays: policy.BackupDays, PointInTimeDays: policy.PointInTimeDays}
 	return &wish{
 		name: jobName(engine.JobExpire, d.name, occasion(last.backup), occasion(last.attempt)),
-		task: task{kind: engine.JobExpire, destination: d.name, secret: meta.BackupJobSecret, mounts: d.spec.Volume != nil, args: options.ExpireArgs()},
+		task: task{kind: engine.JobExpire, destination: d.name, generation: d.status.Generation, secret: meta.BackupJobSecret, mounts: d.spec.Volume != nil, args: options.ExpireArgs()},
 	}, nil
 }
 
@@ -42,7 +42,8 @@ func (d *destination) held() bool { return d.status.LastBackup != nil || d.statu
 func (s *scope) expiry(d *destination) expiry {
 	e := expiry{backup: timeIn(d.status.LastBackup)}
 	for _, job := range s.observed.jobs { // Oldest end first.
-		if job.Labels[v1alpha1.LabelBackupJob] != engine.JobExpire || job.Labels[v1alpha1.LabelDestination] != d.name || endOf(job).IsZero() {
+		if job.Labels[v1alpha1.LabelBackupJob] != engine.JobExpire || job.Labels[v1alpha1.LabelDestination] != d.name || endOf(job).IsZero() ||
+			generationOf(job) != d.status.Generation {
 			continue
 		}
 		e.attempt, e.failed = endOf(job), failedJob(job) != nil

@@ -218,7 +218,7 @@ func (s *scope) filesTask(d *destination) *files {
 		return nil
 	}
 	retention := s.observed.policy.Spec.Retention
-	options := engine.FilesBackupOptions{Destination: d.name, InstanceID: s.instanceID, BackupDays: retention.BackupDays, PointInTimeDays: retention.PointInTimeDays}
+	options := engine.FilesBackupOptions{Destination: d.name, Generation: d.status.Generation, InstanceID: s.instanceID, BackupDays: retention.BackupDays, PointInTimeDays: retention.PointInTimeDays}
 	known := d.filesStatus()
 	options.Verified, options.Held = known.VerifiedSnapshot, known.held() && !s.acknowledged().After(known.LastSnapshot.Time)
 	return &files{args: options.Args(), secret: meta.BackupJobSecret}

@@ -24,6 +24,7 @@ import (
 // The deadlines of Jobs: a stuck one is ended, and blocks no repository for longer.
 const (
 	backupDeadline = 12 * time.Hour
+	createDeadline = 30 * time.Minute
 	verifyDeadline = 12 * time.Hour
 	// RestoreDeadline is generous: a person waits for it, and can delete the Job.
 	restoreDeadline = 48 * time.Hour
@@ -42,6 +43,8 @@ type task struct {
 	kind string
 	// destination that the Job works with, for its label; empty if it works with none.
 	destination string
+	// generation of the repository that it works with; 0 is the first.
+	generation int32
 	// args of the freehold binary.
 	args []string
 	// secret that is mounted at meta.BackupDir: meta.BackupJobSecret, meta.BackupSecret or meta.BootstrapSecret.
@@ -92,7 +95,9 @@ func componentOf(kind string) string {
 }
 
 // manages reports whether a kind of Job changes a repository, with the credentials that may remove.
-func manages(kind string) bool { return kind == engine.JobBackup || kind == engine.JobExpire }
+func manages(kind string) bool {
+	return slices.Contains([]string{engine.JobBackup, engine.JobExpire, engine.JobCreate, engine.JobDestroy}, kind)
+}
 
 // job makes a Job that is started at once.
 func (w workshop) job(name string, t task) (*batchv1.Job, error) {
@@ -106,8 +111,8 @@ func (w workshop) job(name string, t task) (*batchv1.Job, error) {
 	}
 	spec.WithTTLSecondsAfterFinished(int32(kept / time.Second))
 	made := batchv1ac.Job(name, w.namespace).WithLabels(w.labels(t)).WithSpec(spec)
-	if len(t.annotations) > 0 {
-		made.WithAnnotations(t.annotations)
+	if annotations := t.annotated(); len(annotations) > 0 {
+		made.WithAnnotations(annotations)
 	}
 	return convert[batchv1.Job](made)
 }
@@ -118,7 +123,7 @@ func (w workshop) jobSpec(t task) (*batchv1ac.JobSpecApplyConfiguration, error) 
 	if err != nil {
 		return nil, err
 	}
-	deadline := map[string]time.Duration{engine.JobBackup: backupDeadline, engine.JobExpire: backupDeadline, engine.JobVerify: verifyDeadline}[t.kind]
+	deadline := map[string]time.Duration{engine.JobBackup: backupDeadline, engine.JobExpire: backupDeadline, engine.JobCreate: createDeadline, engine.JobDestroy: backupDeadline, engine.JobVerify: verifyDeadline}[t.kind]
 	if deadline == 0 {
 		deadline = restoreDeadline
 	}

@@ -55,6 +55,8 @@ type facts struct {
 	wrongReason string
 	// aside is how the destination was set aside.
 	aside aside
+	// uprooted is since when no backup belongs to what is archived; zero if one does.
+	uprooted time.Time
 	// asideInterval lies between two attempts to archive to it again.
 	asideInterval time.Duration
 	// suspended says that the instance is suspended or stopped for a restore, archiver that the running revision has one.
@@ -114,6 +116,7 @@ func judge(s *scope) {
 			set(&d.status.Conditions, kind, v, s)
 			parts[kind] = append(parts[kind], part{d.name, v})
 		}
+		s.tellGenerations(d)
 		s.next.Backups.Destinations = append(s.next.Backups.Destinations, d.status)
 	}
 	for _, kind := range owned {
@@ -165,7 +168,7 @@ func (s *scope) factsOf(d *destination) facts {
 		files:     s.backsUpFilesTo(d),
 		volume:    d.spec.Volume != nil, elsewhere: s.elsewhere(),
 		skipsFiles: s.backsUpFiles() && !s.backsUpFilesTo(d),
-		aside:      d.aside, asideInterval: s.asideInterval, status: d.status, silent: s.memory.silent, why: s.memory.why, archive: s.report.of(d), last: s.memory.report.of(d), until: s.until(d), backupSeen: d.backupSeen, proofSeen: d.proofSeen,
+		aside:      d.aside, uprooted: d.uprooted, asideInterval: s.asideInterval, status: d.status, silent: s.memory.silent, why: s.memory.why, archive: s.report.of(d), last: s.memory.report.of(d), until: s.until(d), backupSeen: d.backupSeen, proofSeen: d.proofSeen,
 	}
 	if engine.KeepsFiles(d.spec) {
 		f.lostClaim = s.lostClaim()
@@ -258,6 +261,11 @@ func widest(b *v1alpha1.TenantBackups) {
 	for _, d := range b.Destinations {
 		if from := d.RecoverableFrom; from != nil && (b.RecoverableFrom == nil || from.Before(b.RecoverableFrom)) {
 			b.RecoverableFrom = ptr.To(*from)
+		}
+		for _, old := range d.Retired {
+			if from := old.RecoverableFrom; from != nil && (b.RecoverableFrom == nil || from.Before(b.RecoverableFrom)) {
+				b.RecoverableFrom = ptr.To(*from)
+			}
 		}
 		if until := d.RecoverableUntil; until != nil && (b.RecoverableUntil == nil || b.RecoverableUntil.Before(until)) {
 			b.RecoverableUntil = ptr.To(*until)

@@ -52,6 +52,9 @@ func (r *Reconciler) loadKeys(ctx context.Context, s *scope) (*corev1.Secret, ma
 	if len(missing) == 0 {
 		return secret, lost, nil
 	}
+	if err := honourAtOnce(secret, s, missing); err != nil {
+		return nil, nil, err
+	}
 	return secret, lost, r.addKeys(ctx, secret, exists, missing)
 }
 
@@ -70,11 +73,16 @@ func missingKeys(have map[string][]byte, secret string, destinations []*destinat
 	for _, d := range destinations {
 		key := passphraseKey(d.name, d.status.Generation)
 		switch {
+		case d.outdated:
+			lost[d.name] = &keysLostError{destination: d.name, secret: secret, key: fmt.Sprintf("the newest state of generation %d (%s)", d.status.Generation, key)}
 		case len(have[key]) > 0:
 		case d.status.LastBackup != nil:
 			lost[d.name] = &keysLostError{destination: d.name, secret: secret, key: key}
 		default:
 			missing = append(missing, key)
+		}
+		if n := d.generations.Next; n != nil && len(have[passphraseKey(d.name, n.Number)]) == 0 && n.Status.LastBackup == nil {
+			missing = append(missing, passphraseKey(d.name, n.Number))
 		}
 	}
 	return missing, lost

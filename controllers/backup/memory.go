@@ -19,6 +19,8 @@ type memory struct {
 	audit   time.Time
 	secrets string
 	wrong   map[string]error
+	// generations are those of each destination, as they stand beside the keys; nil if they were not read yet.
+	generations map[string]generations
 	// token is what the archiver's report is asked for with; empty if it was not read yet.
 	token string
 	// asked is when the archiver was last asked, silent since when it does not answer, and why; zero while it does.

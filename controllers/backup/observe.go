@@ -47,6 +47,8 @@ type scope struct {
 	// next is what shall stand in the status; filled by judge.
 	next v1alpha1.TenantStatus
 
+	// rotated says that this pass changed a destination's generations: what is made from them waits for the next.
+	rotated bool
 	// ended says that nothing more can be done in this pass.
 	ended bool
 	// again is when to come back although nothing watched changes.
@@ -88,6 +90,12 @@ type destination struct {
 	status v1alpha1.DestinationStatus
 	// aside is how it was set aside; filled by gather, decided on by setAside.
 	aside aside
+	// uprooted is when the database went over to a timeline that no backup in it belongs to; filled by gather, zero if none.
+	uprooted time.Time
+	// outdated says that the status knows a later generation than what stands beside the keys.
+	outdated bool
+	// generations are its repositories; filled by gather, decided on by collect and rotate.
+	generations generations
 	// wrong is why it cannot be worked with: credentials or keys.
 	wrong error
 	// failures are attempts to back up that failed since the last good one; newest is the last attempt, nil if none is known.
@@ -161,6 +169,9 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 		return err
 	}
 	if s.asides, err = parseAsides(o.namespace.Annotations); err != nil {
+		return err
+	}
+	if err := r.readGenerations(ctx, s); err != nil {
 		return err
 	}
 	o.looked = true
@@ -265,12 +276,14 @@ func (s *scope) gather() {
 				}
 			}
 		}
-		d.status.Generation, d.aside = max(d.status.Generation, 1), s.asides[d.name]
+		d.aside = s.asides[d.name]
+		s.takeGenerations(d)
+		d.uprooted = uprooted(s.observed.restores, d.status)
 		s.destinations = append(s.destinations, d)
 	}
 	slices.SortFunc(s.destinations, func(a, b *destination) int { return strings.Compare(a.name, b.name) })
 	for _, b := range s.observed.backups {
-		if d := s.destination(string(b.Spec.Destination)); d != nil {
+		if d := s.destination(string(b.Spec.Destination)); d != nil && max(b.Status.Generation, 1) == d.status.Generation {
 			d.attempted(b)
 		}
 	}

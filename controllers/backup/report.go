@@ -101,11 +101,16 @@ func askArchiver(ctx context.Context, host, token string, authorities []byte) (e
 
 // of is what the report says of a destination; nil if it does not know it.
 func (s *sighting) of(d *destination) *engine.ArchiveReport {
+	return s.ofGeneration(d, d.status.Generation)
+}
+
+// ofGeneration is what the report says of one of a destination's repositories; nil if it does not know it.
+func (s *sighting) ofGeneration(d *destination, generation int32) *engine.ArchiveReport {
 	if s == nil {
 		return nil
 	}
 	for i, a := range s.Destinations {
-		if a.Name == d.name && a.Generation == d.status.Generation {
+		if a.Name == d.name && a.Generation == generation {
 			return &s.Destinations[i]
 		}
 	}

@@ -83,24 +83,59 @@ func begunWith(backup time.Time) time.Time {
 // filesSource is which snapshot a Restore brings back: the one that was made with the backup that it names, or the last one
 // at or before its target.
 func (r *RestoreReconciler) filesSource(ctx context.Context, s *restoreScope, history lineage) (engine.FilesSource, error) {
-	source := engine.FilesSource{Destination: string(s.restore.Status.Destination), InstanceID: s.tenant.Status.InstanceID, Target: filesTarget(s.restore.Spec.Target)}
+	source := engine.FilesSource{Destination: string(s.restore.Status.Destination), Generation: s.restore.Status.Generation, InstanceID: s.tenant.Status.InstanceID, Target: filesTarget(s.restore.Spec.Target)}
 	source.Without = history.without(source.Target)
 	label := string(s.restore.Spec.Target.Backup)
 	if label == "" {
 		return source, nil
 	}
 	source.Target, source.Begun = begunWith(source.Target), !source.Target.IsZero()
-	var backups v1alpha1.BackupList
-	if err := r.client.List(ctx, &backups, client.InNamespace(s.restore.Namespace)); err != nil {
-		return source, fmt.Errorf("listing the Backups in namespace %s: %w", s.restore.Namespace, err)
+	backups, err := r.backups(ctx, s)
+	if err != nil {
+		return source, err
 	}
 	for i := range backups.Items {
 		b := &backups.Items[i]
-		if b.Status.Label == label && b.Spec.Destination == s.restore.Status.Destination && b.Status.Snapshot != nil {
+		if b.Status.Label == label && b.Spec.Destination == s.restore.Status.Destination && b.Status.Generation == s.restore.Status.Generation && b.Status.Snapshot != nil {
 			source.Snapshot = b.Status.Snapshot.ID
 		}
 	}
 	return source, nil
+}
+
+func (r *RestoreReconciler) backups(ctx context.Context, s *restoreScope) (v1alpha1.BackupList, error) {
+	var all v1alpha1.BackupList
+	if err := r.client.List(ctx, &all, client.InNamespace(s.restore.Namespace)); err != nil {
+		return all, fmt.Errorf("listing the Backups in namespace %s: %w", s.restore.Namespace, err)
+	}
+	return all, nil
+}
+
+// generationsOfBackup are, by destination, the generations that the backup lies in which a Restore names, as far as there
+// are objects that tell.
+func (r *RestoreReconciler) generationsOfBackup(ctx context.Context, s *restoreScope) (map[string]int32, error) {
+	label := string(s.restore.Spec.Target.Backup)
+	if label == "" {
+		return nil, nil
+	}
+	backups, err := r.backups(ctx, s)
+	known := map[string]int32{}
+	for _, b := range backups.Items {
+		if b.Status.Label == label {
+			known[string(b.Spec.Destination)] = max(b.Status.Generation, 1)
+		}
+	}
+	return known, err
+}
+
+// secretOf is the Secret to restore with from the repository that was chosen: that of an older generation is another one.
+func (s *restoreScope) secretOf(ofCurrent string) string {
+	for _, w := range windowsOf(s.tenant.Status.Backups) {
+		if w.retired && w.destination == string(s.restore.Status.Destination) && w.generation == max(s.restore.Status.Generation, 1) {
+			return meta.BackupRetiredSecret
+		}
+	}
+	return ofCurrent
 }
 
 // filesJob is the Job that brings the application's data back.
@@ -119,7 +154,7 @@ func (r *RestoreReconciler) filesJob(ctx context.Context, s *restoreScope) (*bat
 	}
 	options := engine.FilesRestoreOptions{FilesSource: source, Restore: string(s.restore.UID)}
 	return w.job(filesJobName(s), task{kind: engine.JobRestore, destination: source.Destination, annotations: map[string]string{annotationRestore: s.restore.Name},
-		files: &files{args: options.Args(), secret: meta.BackupFilesSecret, into: s.operation.appClaim}})
+		files: &files{args: options.Args(), secret: s.secretOf(meta.BackupFilesSecret), into: s.operation.appClaim}})
 }
 
 func filesJobName(s *restoreScope) string { return fmt.Sprintf("restore-files-%s", s.restore.UID[:8]) }

@@ -36,9 +36,9 @@ func (r *RestoreReconciler) restoreJob(ctx context.Context, s *restoreScope) (*b
 	if s.operation.kind == engine.JobRevert {
 		t.args = engine.RevertOptions{InstanceID: s.tenant.Status.InstanceID, TimelineAfter: history.highest()}.Args()
 	} else {
-		t.destination = string(s.restore.Status.Destination)
+		t.destination, t.generation, t.secret = string(s.restore.Status.Destination), s.restore.Status.Generation, s.secretOf(meta.BackupSecret)
 		t.args = restoreOptions(s.restore.Spec.Target, history, engine.RestoreOptions{
-			Destination: t.destination, InstanceID: s.tenant.Status.InstanceID, Restore: string(s.restore.UID)}).Args()
+			Destination: t.destination, Generation: t.generation, InstanceID: s.tenant.Status.InstanceID, Restore: string(s.restore.UID)}).Args()
 	}
 	return w.job(restoreJobName(s), t)
 }

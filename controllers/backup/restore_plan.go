@@ -14,9 +14,12 @@ import (
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 )
 
-// window is what one destination can restore.
+// window is what one repository of a destination can restore.
 type window struct {
 	destination string
+	// generation of the repository; retired says that it gets nothing new.
+	generation int32
+	retired    bool
 	// from and until are the first and the last moment; zero if there is none.
 	from, until time.Time
 	// failure says why the destination does not answer; empty if it does.
@@ -38,6 +41,8 @@ func (w window) String() string {
 	switch {
 	case w.failure != "":
 		return fmt.Sprintf("%s does not answer (%s)", w.destination, w.failure)
+	case w.retired:
+		return fmt.Sprintf("generation %d of %s, which is retired, holds every moment from %s to %s", w.generation, w.destination, moment(w.from), moment(w.until)) + w.snapshots()
 	case w.from.IsZero():
 		return w.destination + " holds no base backup" + w.snapshots()
 	case w.until.Before(w.from):
@@ -55,27 +60,26 @@ type refusal struct{ message string }
 // Error is the message.
 func (r *refusal) Error() string { return r.message }
 
-// chooseSource picks the destination to restore from: the one that is asked for, or, of those that hold the target,
-// the one whose backups were proven last.
-func chooseSource(target v1alpha1.RestoreTarget, windows []window) (string, error) {
+// chooseSource picks the repository to restore from: in the destination that is asked for, or, of those that hold the
+// target, the one whose backups were proven last. The latest moment is in none that is retired.
+func chooseSource(target v1alpha1.RestoreTarget, windows []window) (window, error) {
 	candidates := windows
 	if target.Destination != "" {
 		candidates = slices.DeleteFunc(slices.Clone(windows), func(w window) bool { return w.destination != string(target.Destination) })
 		if len(candidates) == 0 {
-			return "", &refusal{fmt.Sprintf("the Tenant's policy has no destination %s; it has %s", target.Destination, names(windows))}
+			return window{}, &refusal{fmt.Sprintf("the Tenant's policy has no destination %s; it has %s", target.Destination, names(windows))}
 		}
 	}
 	var able []window
 	for _, w := range candidates {
-		if able = append(able, w); w.failure != "" || w.from.IsZero() || !w.holdsSnapshot(target) || target.Time != nil && !w.holds(target.Time.Time) {
+		if able = append(able, w); w.failure != "" || w.from.IsZero() || !w.holdsSnapshot(target) || w.retired && filesTarget(target).IsZero() || target.Time != nil && !w.holds(target.Time.Time) {
 			able = able[:len(able)-1]
 		}
 	}
 	if len(able) == 0 {
-		return "", &refusal{outside(target, candidates)}
+		return window{}, &refusal{outside(target, candidates)}
 	}
-	best := slices.MaxFunc(able, func(a, b window) int { return a.verified.Compare(b.verified) })
-	return best.destination, nil
+	return slices.MaxFunc(able, func(a, b window) int { return a.verified.Compare(b.verified) }), nil
 }
 
 func outside(target v1alpha1.RestoreTarget, windows []window) string {
@@ -99,7 +103,27 @@ func names(windows []window) string {
 	for _, w := range windows {
 		all = append(all, w.destination)
 	}
-	return strings.Join(all, ", ")
+	return strings.Join(slices.Compact(all), ", ")
+}
+
+// ofBackup leaves, of each destination, the generation that a backup lies in by its label: the one that is known, or, by
+// its time, the oldest that was not retired when it was begun.
+func ofBackup(windows []window, target v1alpha1.RestoreTarget, known map[string]int32) []window {
+	if target.Backup == "" {
+		return windows
+	}
+	began := filesTarget(target)
+	holds := map[string]int32{}
+	for _, w := range slices.Backward(windows) { // Retired ones follow the current one, oldest first.
+		_, found := holds[w.destination]
+		if w.retired && !began.After(w.until) || !w.retired && !found {
+			holds[w.destination] = w.generation
+		}
+	}
+	for destination, generation := range known {
+		holds[destination] = generation
+	}
+	return slices.DeleteFunc(slices.Clone(windows), func(w window) bool { return w.generation != holds[w.destination] })
 }
 
 // windowsOf are the windows as the Tenant's status tells them.
@@ -109,13 +133,17 @@ func windowsOf(backups *v1alpha1.TenantBackups) []window {
 	}
 	var all []window
 	for _, d := range backups.Destinations {
-		w := window{destination: string(d.Name), snapshot: timeIn(filesIn(d).FirstSnapshot)}
+		w := window{destination: string(d.Name), generation: max(d.Generation, 1), snapshot: timeIn(filesIn(d).FirstSnapshot)}
 		for to, from := range map[*time.Time]*metav1.Time{&w.from: d.RecoverableFrom, &w.until: d.RecoverableUntil, &w.verified: d.LastVerified} {
 			if from != nil {
 				*to = from.Time
 			}
 		}
 		all = append(all, w)
+		for _, old := range d.Retired {
+			all = append(all, window{destination: string(d.Name), generation: old.Generation, retired: true, from: timeIn(old.RecoverableFrom),
+				until: timeIn(old.RecoverableUntil), verified: timeIn(old.LastVerified), snapshot: timeIn(old.FirstSnapshot)})
+		}
 	}
 	return all
 }

@@ -48,8 +48,8 @@ func TestTheSourceOfARestoreHoldsTheTarget(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := chooseSource(c.target, c.windows)
-			if got != c.want || (err != nil) != (c.refused != nil) {
-				t.Fatalf("chose %q (%v), want %q", got, err, c.want)
+			if got.destination != c.want || (err != nil) != (c.refused != nil) {
+				t.Fatalf("chose %q (%v), want %q", got.destination, err, c.want)
 			}
 			for _, words := range c.refused {
 				if !strings.Contains(err.Error(), words) {

@@ -49,7 +49,10 @@ func (r *RestoreReconciler) choose(ctx context.Context, s *restoreScope) error {
 		if err != nil {
 			return err
 		}
-		s.restore.Status.Destination, s.restore.Status.Claim = v1alpha1.DestinationName(source), claim
+		s.restore.Status.Destination, s.restore.Status.Claim = v1alpha1.DestinationName(source.destination), claim
+		if s.restore.Status.Generation = 0; source.generation > 1 {
+			s.restore.Status.Generation = source.generation
+		}
 		s.restore.Status.PreviousClaim, s.restore.Status.StartedAt = databaseClaim(s.namespace, s.facts), ptr.To(metav1.NewTime(s.now))
 		change[meta.AnnotationRestoreClaim] = claim
 		s.restore.Status.AppClaim, s.restore.Status.PreviousAppClaim = "", "" // Whatever a pass chose that was killed.
@@ -85,8 +88,8 @@ func (r *RestoreReconciler) stopAgain(ctx context.Context, s *restoreScope) erro
 	return r.annotate(ctx, s, change)
 }
 
-// source is the destination to restore from.
-func (r *RestoreReconciler) source(ctx context.Context, s *restoreScope, withFiles bool) (string, error) {
+// source is the repository to restore from.
+func (r *RestoreReconciler) source(ctx context.Context, s *restoreScope, withFiles bool) (window, error) {
 	windows := windowsOf(s.tenant.Status.Backups)
 	if withFiles {
 		windows = needsSnapshot(windows)
@@ -94,14 +97,18 @@ func (r *RestoreReconciler) source(ctx context.Context, s *restoreScope, withFil
 	if report, err := r.ask(ctx, s.tenant); err == nil {
 		freshen(windows, report)
 	}
-	return chooseSource(s.restore.Spec.Target, windows)
+	known, err := r.generationsOfBackup(ctx, s)
+	if err != nil {
+		return window{}, err
+	}
+	return chooseSource(s.restore.Spec.Target, ofBackup(windows, s.restore.Spec.Target, known))
 }
 
 // freshen puts what the archiver says now in the place of what the status said some minutes ago.
 func freshen(windows []window, report *engine.Report) {
 	for i := range windows {
 		for _, d := range report.Destinations {
-			if d.Name != windows[i].destination {
+			if d.Name != windows[i].destination || d.Generation != windows[i].generation {
 				continue
 			}
 			if d.Until.After(windows[i].until) {

@@ -38,6 +38,9 @@ func (r *Reconciler) run(ctx context.Context, s *scope) error {
 		if wanted == nil && proven != nil && proven.task.destination == d.name {
 			wanted = proven
 		}
+		if err == nil && wanted == nil {
+			wanted, err = r.rotationWish(ctx, s, d, proven != nil)
+		}
 		if err == nil {
 			err = r.workOn(ctx, s, d, wanted)
 		}

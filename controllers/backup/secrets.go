@@ -50,9 +50,9 @@ var secretKind = apply.Kind[*corev1.Secret, *corev1ac.SecretApplyConfiguration]{
 
 // secretsHash is the hash of what the Secrets are made from, as far as everybody may know it.
 func (r *Reconciler) secretsHash(s *scope) (string, error) {
-	generations, out := map[string]int32{}, []string{}
+	generations, out := map[string]any{}, []string{}
 	for _, d := range s.destinations {
-		generations[d.name] = d.status.Generation
+		generations[d.name] = d.generationsHeld()
 		if d.aside.out() {
 			out = append(out, d.name)
 		}
@@ -117,15 +117,18 @@ func (r *Reconciler) audit(ctx context.Context, s *scope, hash string) error {
 		return err
 	}
 	s.memory.token, s.memory.wrong = string(keys.Data[meta.KeyStatusToken]), lost
-	archive, manage, err := r.repositories(ctx, s, keys)
+	if err := s.readAnew(keys); err != nil || s.rotated {
+		return err
+	}
+	all, err := r.repositories(ctx, s, keys)
 	if err != nil {
 		return err
 	}
 	sealed, err := r.loadEscrow(ctx, s, keys)
 	if err == nil {
-		err = r.makeSecret(ctx, s, meta.BackupJobSecret, engine.PodJob, manage, keys, sealed)
+		err = r.makeSecret(ctx, s, meta.BackupJobSecret, engine.PodJob, all.manage, keys, sealed)
 	}
-	if err := errors.Join(err, r.makeSecret(ctx, s, meta.BackupSecret, engine.PodArchive, archive, keys, nil), r.makeFilesSecret(ctx, s, archive, keys)); err != nil {
+	if err := errors.Join(err, r.makeSecret(ctx, s, meta.BackupSecret, engine.PodArchive, all.archive, keys, nil), r.makeFilesSecret(ctx, s, all.archive, keys), r.makeRetiredSecret(ctx, s, all.retired, keys)); err != nil {
 		return err
 	}
 	s.memory.secrets = hash
@@ -136,19 +139,23 @@ func (r *Reconciler) audit(ctx context.Context, s *scope, hash string) error {
 	return nil
 }
 
-// repositories are those that can be come into: to archive, and to back up and remove. Why others cannot is noted in the
-// memory.
-func (r *Reconciler) repositories(ctx context.Context, s *scope, keys *corev1.Secret) (archive, manage []engine.Repository, err error) {
+// repositories are those that can be come into: to archive, to back up and remove, and, retired ones, to restore.
+type repositories struct {
+	archive, manage, retired []engine.Repository
+}
+
+// repositories of all destinations. Why others cannot be come into is noted in the memory.
+func (r *Reconciler) repositories(ctx context.Context, s *scope, keys *corev1.Secret) (all repositories, err error) {
 	for i, d := range s.destinations {
 		if s.memory.wrong[d.name] != nil {
 			continue
 		}
 		c, err := r.loadCredentials(ctx, s, d)
 		if err != nil {
-			return nil, nil, err
+			return all, err
 		}
 		repository := engine.Repository{
-			Destination: d.spec, Number: i + 1, Generation: d.status.Generation, Tenant: s.name, InstanceID: s.instanceID,
+			Destination: d.spec, Number: engine.NumberOf(i, d.status.Generation), Generation: d.status.Generation, Tenant: s.name, InstanceID: s.instanceID,
 			Passphrase: string(keys.Data[passphraseKey(d.name, d.status.Generation)]),
 		}
 		from := r.options.OperatorNamespace
@@ -158,19 +165,40 @@ func (r *Reconciler) repositories(ctx context.Context, s *scope, keys *corev1.Se
 		for _, way := range []struct {
 			secret string
 			data   map[string][]byte
-			into   *[]engine.Repository
-		}{{c.archive, c.archiveData, &archive}, {c.manage, c.manageData, &manage}} {
+			into   func(*destination, engine.Repository, []other)
+		}{{c.archive, c.archiveData, all.toArchive}, {c.manage, c.manageData, all.toManage}} {
 			repository.CredentialsSecret, repository.Credentials = from+"/"+way.secret, way.data
 			if err := usable(repository); err != nil {
 				s.memory.wrong[d.name] = err
 				continue
 			}
-			if way.into == &manage || !d.aside.out() {
-				*way.into = append(*way.into, repository)
-			}
+			way.into(d, repository, d.others(i, repository, keys))
 		}
 	}
-	return archive, manage, nil
+	return all, nil
+}
+
+// toManage adds the repositories of a destination, under the credentials that may remove.
+func (all *repositories) toManage(_ *destination, current engine.Repository, others []other) {
+	all.manage = append(all.manage, current)
+	for _, o := range others {
+		all.manage = append(all.manage, o.Repository)
+	}
+}
+
+// toArchive adds the repositories of a destination, under the credentials that the database has.
+func (all *repositories) toArchive(d *destination, current engine.Repository, others []other) {
+	if !d.aside.out() {
+		all.archive = append(all.archive, current)
+	}
+	for _, o := range others {
+		switch {
+		case o.retired:
+			all.retired = append(all.retired, o.Repository)
+		case o.archivedTo && !d.aside.out():
+			all.archive = append(all.archive, o.Repository)
+		}
+	}
 }
 
 // usable tries whether a repository can be configured.
@@ -186,7 +214,7 @@ func usable(r engine.Repository) error {
 // out of it, the write-ahead log would go on without that destination, and leave a gap there.
 func (r *Reconciler) makeSecret(ctx context.Context, s *scope, name string, pod engine.PodKind, repositories []engine.Repository, keys *corev1.Secret, sealed *escrow) error {
 	key := types.NamespacedName{Namespace: s.namespace, Name: name}
-	if len(repositories) < len(s.destinations) {
+	if s.lacksOne(repositories) {
 		kept, err := r.holdsMore(ctx, s, key, repositories)
 		if err != nil || kept {
 			return err
@@ -217,7 +245,7 @@ func (r *Reconciler) makeFilesSecret(ctx context.Context, s *scope, repositories
 		return nil
 	}
 	key := types.NamespacedName{Namespace: s.namespace, Name: meta.BackupFilesSecret}
-	if len(repositories) < len(s.destinations) {
+	if s.lacksOne(repositories) {
 		kept, err := r.holdsMore(ctx, s, key, repositories)
 		if err != nil || kept {
 			return err
@@ -315,8 +343,8 @@ func (r *Reconciler) holdsMore(ctx context.Context, s *scope, key types.Namespac
 		return false, nil //nolint:nilerr // What cannot be read is made anew.
 	}
 	for _, d := range s.destinations {
-		_, has := known.Find(d.name)
-		able := slices.ContainsFunc(repositories, func(r engine.Repository) bool { return string(r.Destination.Name) == d.name })
+		has := slices.ContainsFunc(known.Destinations, func(k engine.Destination) bool { return k.Name == d.name })
+		able := among(repositories, d.name)
 		if has && !able && !d.aside.out() {
 			return true, nil
 		}

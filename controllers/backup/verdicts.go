@@ -113,6 +113,9 @@ func (f facts) pointInTime() verdict {
 		return f.unreported()
 	}
 	v := f.archived()
+	if v.good() && f.uprooted.After(timeIn(f.status.LastBackup)) {
+		return no(v1alpha1.ReasonAwaitingFirst, "on %s the instance went back to before the oldest backup in the destination: a full one is being made, without which nothing of what was written since can be restored from there", moment(f.uprooted))
+	}
 	if f.aside.torn() && v.status == metav1.ConditionTrue {
 		return no(v1alpha1.ReasonSetAside, "the destination is archived to again since %s; what was not archived before is not there, and a full backup begins its history anew", moment(f.aside.Back))
 	}

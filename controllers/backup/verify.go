@@ -35,18 +35,18 @@ func (r *Reconciler) proofWish(ctx context.Context, s *scope) (*wish, error) {
 		s.comeBack(time.Minute)
 		return nil, err
 	}
-	t, err := r.proofTask(s, s.destination(name))
+	t, err := r.proofTask(s, s.destination(name), s.until(s.destination(name)))
 	return &wish{name: jobName(engine.JobVerify, name, occasion(s.destination(name).provenBoth(s.backsUpFilesTo(s.destination(name))))), task: t}, err
 }
 
-// proofTask is a verification of a destination, to some minute of what it holds.
-func (r *Reconciler) proofTask(s *scope, d *destination) (task, error) {
+// proofTask is a verification of a destination, to some minute of what it holds until a moment.
+func (r *Reconciler) proofTask(s *scope, d *destination, until time.Time) (task, error) {
 	history, err := parseLineage(s.observed.namespace.Annotations)
 	if err != nil {
 		return task{}, err
 	}
 	options := engine.VerifyOptions{
-		Destination: d.name, Target: target(timeIn(d.status.RecoverableFrom), s.until(d), r.options.Random),
+		Destination: d.name, Generation: d.status.Generation, Target: target(timeIn(d.status.RecoverableFrom), until, r.options.Random),
 		Assertions: s.observed.policy.Spec.Verification.Assertions, Database: s.observed.databaseName,
 	}
 	options.Timeline = history.at(options.Target)
@@ -54,7 +54,7 @@ func (r *Reconciler) proofTask(s *scope, d *destination) (task, error) {
 		options.SystemIdentifier = s.report.SystemIdentifier
 	}
 	args, err := options.Args()
-	return task{kind: engine.JobVerify, destination: d.name, secret: meta.BackupSecret, args: args, files: s.filesProof(d, options.Target, history)}, err
+	return task{kind: engine.JobVerify, destination: d.name, generation: d.status.Generation, secret: meta.BackupSecret, args: args, files: s.filesProof(d, options.Target, history)}, err
 }
 
 // filesProof is the half of a verification that is the application's; nil if there is nothing to prove.
@@ -62,7 +62,7 @@ func (s *scope) filesProof(d *destination, target time.Time, history lineage) *f
 	if !s.backsUpFilesTo(d) || !d.filesStatus().any() {
 		return nil
 	}
-	options := engine.FilesVerifyOptions{FilesSource: engine.FilesSource{Destination: d.name, InstanceID: s.instanceID, Target: target, Without: history.without(target)}}
+	options := engine.FilesVerifyOptions{FilesSource: engine.FilesSource{Destination: d.name, Generation: d.status.Generation, InstanceID: s.instanceID, Target: target, Without: history.without(target)}}
 	return &files{args: options.Args(), secret: meta.BackupFilesSecret, throwaway: true}
 }
 
@@ -72,7 +72,7 @@ func (s *scope) proofs() []proof {
 	asked, _ := time.Parse(time.RFC3339, s.tenant.Annotations[v1alpha1.AnnotationProveBackupsSince])
 	var all []proof
 	for _, d := range s.destinations {
-		if d.usable() && !d.aside.torn() {
+		if d.usable() && !d.aside.torn() && d.uprooted.IsZero() {
 			all = append(all, proof{name: d.name, full: ptr.Deref(d.status.FullBackups, 0) > 0, verified: d.provenBoth(s.backsUpFilesTo(d)), unproven: s.unproven(d), asked: asked})
 		}
 	}

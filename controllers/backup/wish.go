@@ -24,7 +24,7 @@ func (r *Reconciler) wish(s *scope, d *destination) (*wish, error) {
 		return &wish{name: jobName(engine.JobBackup, d.name, string(b.UID)), task: made, backup: b}, err
 	}
 	stands := d.standing(s.backsUpFilesTo(d))
-	if d.aside.torn() {
+	if d.aside.torn() || !d.uprooted.IsZero() {
 		stands.backup = time.Time{} // What it has does not go on.
 	}
 	if due := stands.nextBackup(s.now); due.After(s.now) {
@@ -50,13 +50,20 @@ func (d *destination) standing(withFiles bool) standing {
 	return out
 }
 
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // backupTask is a base backup, of the type that is asked for or that its day has.
 func (r *Reconciler) backupTask(s *scope, d *destination, kind v1alpha1.BackupType) (task, error) {
 	policy := s.observed.policy.Spec
 	_, shift, err := cronSchedule(policy.Schedule, s.instanceID)
 	options := engine.BackupOptions{
-		Destination: d.name, Plan: plan(policy.Schedule, shift), Type: kind, Verified: d.status.VerifiedBackup,
-		Held: d.held(), FullSince: d.aside.Back, BackupDays: policy.Retention.BackupDays, PointInTimeDays: policy.Retention.PointInTimeDays,
+		Destination: d.name, Generation: d.status.Generation, Plan: plan(policy.Schedule, shift), Type: kind, Verified: d.status.VerifiedBackup,
+		Held: d.held(), FullSince: latest(d.aside.Back, d.uprooted), BackupDays: policy.Retention.BackupDays, PointInTimeDays: policy.Retention.PointInTimeDays,
 	}
-	return task{kind: engine.JobBackup, destination: d.name, secret: meta.BackupJobSecret, mounts: d.spec.Volume != nil, args: options.Args(), files: s.filesTask(d)}, err
+	return task{kind: engine.JobBackup, destination: d.name, generation: d.status.Generation, secret: meta.BackupJobSecret, mounts: d.spec.Volume != nil, args: options.Args(), files: s.filesTask(d)}, err
 }

@@ -37,7 +37,7 @@ func (r *Reconciler) sourceEscrow(ctx context.Context, s *scope) (*corev1.Secret
 
 func escrowMissing(s *scope, key types.NamespacedName, source string) error {
 	missing := stall(v1alpha1.ReasonKeysLost,
-		"bootstrap.restore names instance %s, and Secret %s with its generated values and the names of its database is not in this cluster: without them the restored data could not be used, so nothing is made. It lies sealed beside the backups: fetch escrow.age from the folder %s/%s/g1 of any destination, and bring it with: age -d -i KEYFILE escrow.age | kubectl apply -f -",
+		"bootstrap.restore names instance %s, and Secret %s with its generated values and the names of its database is not in this cluster: without them the restored data could not be used, so nothing is made. It lies sealed beside the backups: fetch escrow.age from the folder %s/%s/g1, or, if there are others, the one with the highest number, of any destination, and bring it with: age -d -i KEYFILE escrow.age | kubectl apply -f -",
 		source, key, sourceTenant(s), source)
 	// Secrets are not watched: nobody tells when it is there.
 	missing.retry = sourceRetry

@@ -94,6 +94,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.IssuerReferenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("KeyEscrow"):
 		return &apiv1alpha1.KeyEscrowApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("KeyRotation"):
+		return &apiv1alpha1.KeyRotationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PodSettings"):
 		return &apiv1alpha1.PodSettingsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Probe"):
@@ -108,6 +110,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.RestoreStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RestoreTarget"):
 		return &apiv1alpha1.RestoreTargetApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RetiredRepository"):
+		return &apiv1alpha1.RetiredRepositoryApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RevisionStatus"):
 		return &apiv1alpha1.RevisionStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("S3Destination"):

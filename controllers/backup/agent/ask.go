@@ -72,7 +72,7 @@ func (a *archiver) askDue(ctx context.Context) error {
 		keep[key] = k
 		if !k.asking && !now.Before(k.next) {
 			k.asking = true
-			go a.ask(ctx, d.Name, k, calm(wanted.AskSeconds))
+			go a.ask(ctx, key, k, calm(wanted.AskSeconds))
 		}
 	}
 	a.known = keep
@@ -86,10 +86,10 @@ func calm(seconds int) time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-// ask asks one destination how far it is.
-func (a *archiver) ask(ctx context.Context, name string, k *knowledge, pause time.Duration) {
+// ask asks one repository how far it is.
+func (a *archiver) ask(ctx context.Context, of destination, k *knowledge, pause time.Duration) {
 	asked := a.config.Clock.Now()
-	info, err := a.config.question(ctx, name)
+	info, err := a.config.question(ctx, of)
 	if ctx.Err() != nil {
 		return
 	}
@@ -116,16 +116,16 @@ type answer struct {
 	repository int
 }
 
-func (c Config) question(ctx context.Context, name string) (answer, error) {
+func (c Config) question(ctx context.Context, of destination) (answer, error) {
 	limited, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	r, err := c.open(name)
+	r, err := c.open(of.name, of.generation)
 	if err != nil {
 		return answer{}, err
 	}
 	info, err := r.info(limited, fmt.Sprintf("--io-timeout=%d", askPatience))
 	if errors.Is(err, errStopped) && ctx.Err() == nil {
-		return answer{}, fail(engine.FailedUnreachable, "destination %s does not answer within %s", name, askTimeout)
+		return answer{}, fail(engine.FailedUnreachable, "destination %s does not answer within %s", of.name, askTimeout)
 	}
 	return answer{info, r.Repository}, err
 }

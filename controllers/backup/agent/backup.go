@@ -37,7 +37,7 @@ const (
 // tells how far it came also when there is an error.
 func RunBackup(ctx context.Context, c Config, options engine.BackupOptions) (engine.Result, error) {
 	result := engine.Result{Job: engine.JobBackup, Destination: options.Destination}
-	r, err := c.open(options.Destination)
+	r, err := c.open(options.Destination, options.Generation)
 	if err != nil {
 		return result, err
 	}
@@ -60,7 +60,7 @@ func RunBackup(ctx context.Context, c Config, options engine.BackupOptions) (eng
 // catalogue. It works on the repository alone: the database need not run.
 func RunExpire(ctx context.Context, c Config, options engine.BackupOptions) (engine.Result, error) {
 	result := engine.Result{Job: engine.JobExpire, Destination: options.Destination}
-	r, err := c.open(options.Destination)
+	r, err := c.open(options.Destination, options.Generation)
 	if err != nil {
 		return result, err
 	}

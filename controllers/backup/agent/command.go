@@ -28,7 +28,7 @@ func Command() *cobra.Command {
 		command.Leaf("repository", "Serve a volume with backups to the database pod and to restores", func(ctx context.Context, log *slog.Logger) (int, error) {
 			return command.Failure(ServeRepository(ctx, Default(log)))
 		}),
-		run(), expire(), verify(), restore(), revert(),
+		run(), expire(), create(), destroy(), verify(), restore(), revert(),
 		command.Group("files", "Backups of the application's data", filesRun(), filesVerify(), filesRestore()),
 		sftp())
 }
@@ -84,6 +84,7 @@ func run() *cobra.Command {
 	})
 	flags := leaf.Flags()
 	flags.StringVar(&o.Destination, "destination", "", "destination to back up to (required)")
+	generation(flags, &o.Generation)
 	flags.StringVar(&o.Plan.Start, "start", "", "time of day at which the tenants begin, such as 01:30")
 	flags.IntVar(&o.Plan.ShiftMinutes, "shift-minutes", 0, "how many minutes after it this tenant begins")
 	flags.StringVar(&o.Plan.TimeZone, "time-zone", "UTC", "time zone of the schedule")
@@ -104,8 +105,38 @@ func expire() *cobra.Command {
 		return RunExpire(ctx, c, o)
 	})
 	leaf.Flags().StringVar(&o.Destination, "destination", "", "destination to remove from (required)")
+	generation(leaf.Flags(), &o.Generation)
 	retention(leaf.Flags(), &o)
 	return leaf
+}
+
+func create() *cobra.Command {
+	var o engine.BackupOptions
+	leaf := job("create", "Make a repository, and nothing in it", func(ctx context.Context, c Config) (engine.Result, error) {
+		return RunCreate(ctx, c, o)
+	})
+	leaf.Flags().StringVar(&o.Destination, "destination", "", "destination to make it in (required)")
+	generation(leaf.Flags(), &o.Generation)
+	return leaf
+}
+
+func destroy() *cobra.Command {
+	var o engine.BackupOptions
+	leaf := job("destroy", "Remove a repository of which nothing is to be kept any more", func(ctx context.Context, c Config) (engine.Result, error) {
+		if o.Destination == "" || o.BackupDays < 1 || o.PointInTimeDays < 0 {
+			return engine.Result{Job: engine.JobDestroy, Destination: o.Destination}, errors.New("a destination and both retentions are needed")
+		}
+		return RunDestroy(ctx, c, o)
+	})
+	leaf.Flags().StringVar(&o.Destination, "destination", "", "destination to remove from (required)")
+	generation(leaf.Flags(), &o.Generation)
+	retention(leaf.Flags(), &o)
+	return leaf
+}
+
+// generation is the flag of which of a destination's repositories is meant.
+func generation(flags *pflag.FlagSet, of *int32) {
+	flags.Int32Var(of, "generation", 1, "generation of the repository in the destination")
 }
 
 // retention are the flags of what may be removed.
@@ -127,7 +158,7 @@ func verify() *cobra.Command {
 		return RunVerify(ctx, c, o)
 	})
 	flags := leaf.Flags()
-	source(flags, &o.Destination, &o.Target, &o.Backup, &o.Timeline, &o.SystemIdentifier)
+	source(flags, &o.Destination, &o.Generation, &o.Target, &o.Backup, &o.Timeline, &o.SystemIdentifier)
 	flags.DurationVar(&o.MaxHeartbeatGap, "max-heartbeat-gap", 0, "how much older than the target the last heartbeat may be; 0: any")
 	flags.StringVar(&o.Database, "database", "", "database that the assertions are asked in")
 	flags.StringVar(&assertions, "assertions", "", "assertions, as JSON")
@@ -140,7 +171,7 @@ func restore() *cobra.Command {
 		return RunRestore(ctx, c, o)
 	})
 	flags := leaf.Flags()
-	source(flags, &o.Destination, &o.Target, &o.Backup, &o.Timeline, &o.SystemIdentifier)
+	source(flags, &o.Destination, &o.Generation, &o.Target, &o.Backup, &o.Timeline, &o.SystemIdentifier)
 	flags.StringVar(&o.InstanceID, "instance-id", "", "instance that the volume will belong to (required)")
 	flags.StringVar(&o.Restore, "restore", "", "what identifies the restore (required)")
 	flags.IntVar(&o.TimelineAfter, "timeline-after", 0, "timeline that the new one must come after")
@@ -148,8 +179,9 @@ func restore() *cobra.Command {
 }
 
 // source are the flags of what is restored.
-func source(flags *pflag.FlagSet, destination *string, target *time.Time, backup, timeline, systemIdentifier *string) {
+func source(flags *pflag.FlagSet, destination *string, of *int32, target *time.Time, backup, timeline, systemIdentifier *string) {
 	flags.StringVar(destination, "destination", "", "destination to restore from (required)")
+	generation(flags, of)
 	flags.Var((*instant)(target), "target", "time to restore to; empty: the end of the backup that is named, else the latest")
 	flags.StringVar(backup, "backup", "", "label of the base backup to begin with; empty: the last one before the target")
 	flags.StringVar(timeline, "timeline", "", "timeline of the target: a number, current or latest; empty: latest")

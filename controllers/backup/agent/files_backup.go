@@ -40,7 +40,7 @@ func inTime(ctx context.Context, work func(context.Context) (engine.FilesResult,
 
 func (c Config) backUpFiles(ctx context.Context, options engine.FilesBackupOptions) (engine.FilesResult, error) {
 	result := engine.FilesResult{Job: engine.JobBackup, Destination: options.Destination}
-	r, err := c.openFiles(ctx, options.Destination, options.InstanceID)
+	r, err := c.openFiles(ctx, options.Destination, options.Generation, options.InstanceID)
 	if err != nil {
 		return result, err
 	}
@@ -94,7 +94,7 @@ func (r *filesRepository) make(ctx context.Context) error {
 	if err == nil || !engine.HoldsKeysOnly(err.Error()) {
 		return err
 	}
-	around, openErr := r.config.open(r.name)
+	around, openErr := r.config.open(r.name, r.generation)
 	if openErr != nil {
 		return errors.Join(err, openErr)
 	}

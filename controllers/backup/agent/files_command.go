@@ -23,6 +23,7 @@ func filesRun() *cobra.Command {
 	}, reportFiles)
 	flags := leaf.Flags()
 	flags.StringVar(&o.Destination, "destination", "", "destination to back up to (required)")
+	generation(flags, &o.Generation)
 	flags.StringVar(&o.InstanceID, "instance-id", "", "instance whose data it is (required)")
 	flags.Int32Var(&o.BackupDays, "backup-days", 0, "for how many days backups are kept (required)")
 	flags.Int32Var(&o.PointInTimeDays, "point-in-time-days", -1, "for how many days back every minute can be restored (required)")
@@ -53,6 +54,7 @@ func filesRestore() *cobra.Command {
 // filesSource are the flags of which snapshot is restored.
 func filesSource(flags *pflag.FlagSet, o *engine.FilesSource) {
 	flags.StringVar(&o.Destination, "destination", "", "destination to restore from (required)")
+	generation(flags, &o.Generation)
 	flags.StringVar(&o.InstanceID, "instance-id", "", "instance whose data it is (required)")
 	flags.Var((*instant)(&o.Target), "target", "time whose state is wanted; empty: the latest")
 	flags.BoolVar(&o.Begun, "begun", false, "the snapshot had begun by the target, and may have ended later")

@@ -56,7 +56,7 @@ func (c Config) verifyFiles(ctx context.Context, options engine.FilesVerifyOptio
 }
 
 func (c Config) openForRestore(ctx context.Context, source engine.FilesSource) (*filesRepository, inventory, error) {
-	r, err := c.openFiles(ctx, source.Destination, source.InstanceID)
+	r, err := c.openFiles(ctx, source.Destination, source.Generation, source.InstanceID)
 	if err != nil {
 		return nil, inventory{}, err
 	}

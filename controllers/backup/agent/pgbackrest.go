@@ -52,15 +52,15 @@ type repository struct {
 	conf string
 }
 
-// open makes ready to work with one destination.
-func (c Config) open(name string) (*repository, error) {
+// open makes ready to work with one repository of a destination.
+func (c Config) open(name string, generation int32) (*repository, error) {
 	known, err := c.destinations()
 	if err != nil {
 		return nil, err
 	}
-	destination, ok := known.Find(name)
+	destination, ok := known.Find(name, generation)
 	if !ok {
-		return nil, fmt.Errorf("this pod was not told how to reach destination %q", name)
+		return nil, fmt.Errorf("this pod was not told how to reach generation %d of the repository in destination %q", max(generation, 1), name)
 	}
 	raw, err := os.ReadFile(c.conf())
 	if err != nil {

@@ -15,31 +15,31 @@ import (
 	"time"
 
 	"github.com/freehold-dev/freehold/controllers/backup/engine"
-	"github.com/freehold-dev/freehold/controllers/internal/meta"
 )
 
 // filesRepository is the repository of the application's data in one destination, and how to ask restic about it.
 type filesRepository struct {
 	config     Config
 	name       string
+	generation int32
 	instanceID string
 	restic     engine.Restic
 }
 
-// openFiles makes ready to work with the application's data in one destination.
-func (c Config) openFiles(ctx context.Context, destination, instanceID string) (*filesRepository, error) {
+// openFiles makes ready to work with the application's data in one repository of a destination.
+func (c Config) openFiles(ctx context.Context, destination string, generation int32, instanceID string) (*filesRepository, error) {
 	known, err := c.destinations()
 	if err != nil {
 		return nil, err
 	}
 	// The name becomes part of a file's.
-	if _, ok := known.Find(destination); !ok {
-		return nil, fmt.Errorf("this pod was not told how to reach destination %q", destination)
+	if _, ok := known.Find(destination, generation); !ok {
+		return nil, fmt.Errorf("this pod was not told how to reach generation %d of the repository in destination %q", max(generation, 1), destination)
 	}
 	if !identifiers.MatchString(instanceID) {
 		return nil, fmt.Errorf("%q is no name of an instance", instanceID)
 	}
-	raw, err := os.ReadFile(filepath.Join(c.BackupDir, destination+meta.ResticSuffix))
+	raw, err := os.ReadFile(filepath.Join(c.BackupDir, engine.ResticFile(destination, generation)))
 	if err != nil {
 		return nil, fmt.Errorf("read how restic reaches the destination: %w", err)
 	}
@@ -50,7 +50,7 @@ func (c Config) openFiles(ctx context.Context, destination, instanceID string) (
 	if err := os.MkdirAll(c.WorkDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder for the work: %w", err)
 	}
-	r := &filesRepository{config: c, name: destination, instanceID: instanceID, restic: how}
+	r := &filesRepository{config: c, name: destination, generation: generation, instanceID: instanceID, restic: how}
 	return r, r.checkVersion(ctx)
 }
 

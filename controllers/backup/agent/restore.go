@@ -89,7 +89,7 @@ func (c Config) innerMark(cluster string) string {
 
 // restore makes the cluster under another name, marks it, and only then gives it its name.
 func (c Config) restore(ctx context.Context, options engine.RestoreOptions, lock *os.File) (*note, error) {
-	r, err := c.open(options.Destination)
+	r, err := c.open(options.Destination, options.Generation)
 	if err != nil {
 		return nil, err
 	}

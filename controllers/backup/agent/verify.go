@@ -23,7 +23,7 @@ func RunVerify(ctx context.Context, c Config, options engine.VerifyOptions) (eng
 	if err := onlyHolds(c.DataDir, folder); err != nil {
 		return result, err
 	}
-	r, err := c.open(options.Destination)
+	r, err := c.open(options.Destination, options.Generation)
 	if err != nil {
 		return result, err
 	}

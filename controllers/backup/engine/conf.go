@@ -83,8 +83,8 @@ func (r Repository) known() Destination {
 }
 
 func checkNumbers(repositories []Repository) error {
-	if len(repositories) > MostDestinations {
-		return fmt.Errorf("%d repositories in one configuration are more than %d", len(repositories), MostDestinations)
+	if len(repositories) > MostRepositories {
+		return fmt.Errorf("%d repositories in one configuration are more than %d", len(repositories), MostRepositories)
 	}
 	for i, r := range repositories {
 		if r.Number < 1 || i > 0 && r.Number == repositories[i-1].Number {

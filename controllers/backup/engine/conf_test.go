@@ -141,7 +141,7 @@ func TestAVolumeTakesNoApplicationData(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, found := known.Find("shelf"); found || len(known.Destinations) != 1 {
+	if _, found := known.Find("shelf", 1); found || len(known.Destinations) != 1 {
 		t.Errorf("restic is told of %+v", known.Destinations)
 	}
 }
@@ -172,7 +172,7 @@ func TestTheWordsOfDestinationsAreReadBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, ok := known.Find("gcs"); !ok || got != (Destination{Name: "gcs", Repository: 2, Generation: 3}) {
+	if got, ok := known.Find("gcs", 3); !ok || got != (Destination{Name: "gcs", Repository: 2, Generation: 3}) {
 		t.Errorf("found %v, %v", got, ok)
 	}
 	if known.AskSeconds != AskSeconds {
@@ -260,7 +260,7 @@ func TestWhatCannotBeWrittenSafelyIsRefused(t *testing.T) {
 		"no kind of destination":        {change(func(r *Repository) { r.Destination.S3 = nil }), "no kind"},
 		"two repositories of a number":  {[]Repository{s3("", 0, ""), s3("", 0, "")}, "number 1"},
 		"number zero":                   {change(func(r *Repository) { r.Number = 0 }), "number 0"},
-		"five repositories":             {make([]Repository, 5), "more than 4"},
+		"too many repositories":         {make([]Repository, MostRepositories+1), "more than 40"},
 	} {
 		if _, err := Files(PodArchive, tc.repositories, Database{}); err == nil || !strings.Contains(err.Error(), tc.words) {
 			t.Errorf("%s: %v, want words about %q", name, err, tc.words)

@@ -35,10 +35,10 @@ func ParseDestinations(raw []byte) (Destinations, error) {
 	return d, nil
 }
 
-// Find returns a destination by name.
-func (d Destinations) Find(name string) (Destination, bool) {
+// Find returns a repository by the name of its destination and its generation; no generation is the first.
+func (d Destinations) Find(name string, generation int32) (Destination, bool) {
 	for _, one := range d.Destinations {
-		if one.Name == name {
+		if one.Name == name && one.Generation == max(generation, 1) {
 			return one, true
 		}
 	}

@@ -17,7 +17,7 @@ import (
 // FilesFolder is the folder of the application's data in a tenant's repository, beside pgBackRest's own.
 const FilesFolder = "files"
 
-// Restic is how restic reaches one destination: the content of a file <destination> + meta.ResticSuffix. It holds keys.
+// Restic is how restic reaches one repository: the content of a file ResticFile. It holds keys.
 type Restic struct {
 	// Repository is its URL.
 	Repository string `json:"repository"`
@@ -27,6 +27,14 @@ type Restic struct {
 	Options []string `json:"options,omitempty"`
 	// Environment are variables with the credentials.
 	Environment map[string]string `json:"environment,omitempty"`
+}
+
+// ResticFile is the name of the file with how restic reaches a repository.
+func ResticFile(destination string, generation int32) string {
+	if generation > 1 {
+		destination += fmt.Sprintf(".g%d", generation)
+	}
+	return destination + meta.ResticSuffix
 }
 
 // ParseRestic reads what ApplicationFiles wrote.
@@ -73,7 +81,7 @@ func (c *configuration) restic(r Repository) error {
 	if err != nil {
 		return fmt.Errorf("writing how restic reaches destination %s: %w", r.Destination.Name, err)
 	}
-	c.files[string(r.Destination.Name)+meta.ResticSuffix] = append(encoded, '\n')
+	c.files[ResticFile(string(r.Destination.Name), r.Generation)] = append(encoded, '\n')
 	return nil
 }
 

@@ -11,8 +11,9 @@ import (
 
 // FilesBackupOptions are what `freehold agent backup files run` is told.
 type FilesBackupOptions struct {
-	// Destination that is backed up to.
+	// Destination that is backed up to, and the Generation of the repository there; 0 is the first.
 	Destination string
+	Generation  int32
 	// InstanceID of the instance whose data it is.
 	InstanceID string
 	// BackupDays and PointInTimeDays are the policy's retention.
@@ -36,13 +37,14 @@ func (o FilesBackupOptions) Args() []string {
 	if o.Held {
 		args = append(args, "--held")
 	}
-	return optional(args, "--verified=", o.Verified)
+	return optional(args, "--generation=", later(o.Generation), "--verified=", o.Verified)
 }
 
 // FilesSource is which of a destination's snapshots is wanted.
 type FilesSource struct {
-	// Destination that is restored from.
+	// Destination that is restored from, and the Generation of the repository there; 0 is the first.
 	Destination string
+	Generation  int32
 	// InstanceID of the instance whose data it is: of a new instance's source, that of the source.
 	InstanceID string
 	// Target is the moment whose state is wanted: the last snapshot that had ended by then. Zero: the latest.
@@ -57,7 +59,7 @@ type FilesSource struct {
 
 func (s FilesSource) args(command string) []string {
 	args := optional([]string{"agent", "backup", "files", command, "--destination=" + s.Destination, "--instance-id=" + s.InstanceID},
-		"--target=", instant(s.Target), "--snapshot=", s.Snapshot)
+		"--generation=", later(s.Generation), "--target=", instant(s.Target), "--snapshot=", s.Snapshot)
 	if s.Begun {
 		args = append(args, "--begun")
 	}

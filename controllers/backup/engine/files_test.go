@@ -36,7 +36,7 @@ func TestResticIsToldTheGoldenThings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			own := string(tc.repository.Destination.Name) + meta.ResticSuffix
+			own := ResticFile(string(tc.repository.Destination.Name), tc.repository.Generation)
 			want := append([]string{meta.KeyDestinations, own}, tc.files...)
 			if got := slices.Sorted(maps.Keys(files)); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
 				t.Errorf("files are %v, want %v", got, want)
@@ -46,6 +46,37 @@ func TestResticIsToldTheGoldenThings(t *testing.T) {
 				t.Errorf("read back %+v, %v", read, err)
 			}
 		})
+	}
+}
+
+// Two generations of a destination stand side by side while its key is rotated.
+func TestGenerationsOfADestinationDoNotGetInEachOthersWay(t *testing.T) {
+	first, second := s3("", 0, ""), s3("", 0, "")
+	first.Number = NumberOf(0, 1)
+	second.Generation, second.Number, second.Passphrase = 2, NumberOf(0, 2), strings.Repeat("second-", 6)
+	files, err := Files(PodJob, []Repository{first, second}, Database{Host: "db"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []Repository{first, second} {
+		how, err := ParseRestic(files[ResticFile("site-a", r.Generation)])
+		if err != nil || how.Passphrase != r.Passphrase || !strings.HasSuffix(how.Repository, r.Path()+"/"+FilesFolder) {
+			t.Errorf("generation %d: %+v, %v", r.Generation, how, err)
+		}
+		single, err := Single(files[meta.KeyPgBackRestConf], r.Number)
+		if err != nil || !strings.Contains(string(single), "-cipher-pass="+r.Passphrase+"\n") || strings.Count(string(single), "-cipher-pass=") != 1 {
+			t.Errorf("generation %d has another key alone: %v", r.Generation, err)
+		}
+	}
+	numbers := map[int]bool{}
+	for destination := range MostDestinations {
+		for generation := int32(1); generation <= roundOfNumbers; generation++ {
+			number := NumberOf(destination, generation)
+			if numbers[number] || number < 1 || number > 256 {
+				t.Fatalf("generation %d of destination %d has number %d", generation, destination, number)
+			}
+			numbers[number] = true
+		}
 	}
 }
 

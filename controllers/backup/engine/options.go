@@ -14,8 +14,9 @@ import (
 
 // BackupOptions are what `freehold agent backup run` is told.
 type BackupOptions struct {
-	// Destination that is backed up to.
+	// Destination that is backed up to, and the Generation of the repository there; 0 is the first.
 	Destination string
+	Generation  int32
 	// Plan says on which days the backup is full.
 	Plan Plan
 	// Type, if set, is made whatever the plan says; the first one of a destination is always full.
@@ -46,7 +47,7 @@ func (o BackupOptions) Args() []string {
 	if o.Held {
 		args = append(args, "--held")
 	}
-	return optional(args, "--type=", string(o.Type), "--full-since=", instant(o.FullSince), "--verified=", o.Verified)
+	return optional(args, "--generation=", later(o.Generation), "--type=", string(o.Type), "--full-since=", instant(o.FullSince), "--verified=", o.Verified)
 }
 
 // ExpireArgs are the arguments of the program that only removes what has expired, `freehold agent backup expire`.
@@ -56,13 +57,27 @@ func (o BackupOptions) ExpireArgs() []string {
 		fmt.Sprintf("--backup-days=%d", o.BackupDays),
 		fmt.Sprintf("--point-in-time-days=%d", o.PointInTimeDays),
 	}
-	return optional(args, "--verified=", o.Verified)
+	return optional(args, "--generation=", later(o.Generation), "--verified=", o.Verified)
+}
+
+// CreateArgs are the arguments of the program that makes a repository and nothing in it, `freehold agent backup create`.
+func (o BackupOptions) CreateArgs() []string {
+	return optional([]string{"agent", "backup", "create", "--destination=" + o.Destination}, "--generation=", later(o.Generation))
+}
+
+// DestroyArgs are the arguments of the program that removes a repository of which nothing is to be kept any more,
+// `freehold agent backup destroy`.
+func (o BackupOptions) DestroyArgs() []string {
+	args := []string{"agent", "backup", "destroy", "--destination=" + o.Destination, fmt.Sprintf("--backup-days=%d", o.BackupDays),
+		fmt.Sprintf("--point-in-time-days=%d", o.PointInTimeDays)}
+	return optional(args, "--generation=", later(o.Generation))
 }
 
 // VerifyOptions are what `freehold agent backup verify` is told.
 type VerifyOptions struct {
-	// Destination that is restored from.
+	// Destination that is restored from, and the Generation of the repository there; 0 is the first.
 	Destination string
+	Generation  int32
 	// Target to restore to. Zero: the latest.
 	Target time.Time
 	// Backup is the label of the base backup to begin with. Empty: the last one before the target.
@@ -82,7 +97,7 @@ type VerifyOptions struct {
 // Args are the arguments of the program.
 func (o VerifyOptions) Args() ([]string, error) {
 	args := optional([]string{"agent", "backup", "verify", "--destination=" + o.Destination},
-		"--target=", instant(o.Target), "--backup=", o.Backup, "--timeline=", o.Timeline,
+		"--generation=", later(o.Generation), "--target=", instant(o.Target), "--backup=", o.Backup, "--timeline=", o.Timeline,
 		"--system-identifier=", o.SystemIdentifier, "--database=", o.Database)
 	if o.MaxHeartbeatGap > 0 {
 		args = append(args, "--max-heartbeat-gap="+o.MaxHeartbeatGap.String())
@@ -107,6 +122,14 @@ func optional(args []string, pairs ...string) []string {
 	return args
 }
 
+// later is a generation in an argument; empty for the first, which programs take for granted.
+func later(generation int32) string {
+	if generation <= 1 {
+		return ""
+	}
+	return strconv.Itoa(int(generation))
+}
+
 // instant is a target in an argument; empty for none.
 func instant(t time.Time) string {
 	if t.IsZero() {
@@ -117,8 +140,9 @@ func instant(t time.Time) string {
 
 // RestoreOptions are what `freehold agent backup restore` is told.
 type RestoreOptions struct {
-	// Destination that is restored from.
+	// Destination that is restored from, and the Generation of the repository there; 0 is the first.
 	Destination string
+	Generation  int32
 	// Target to restore to, to the microsecond. Zero: the end of Backup, or, without one, the latest.
 	Target time.Time
 	// Backup is the label of the base backup to begin with. Empty: the last one before the target.
@@ -140,7 +164,7 @@ type RestoreOptions struct {
 // Args are the arguments of the program.
 func (o RestoreOptions) Args() []string {
 	args := optional([]string{"agent", "backup", "restore", "--destination=" + o.Destination, "--instance-id=" + o.InstanceID, "--restore=" + o.Restore},
-		"--target=", instant(o.Target), "--backup=", o.Backup, "--timeline=", o.Timeline, "--system-identifier=", o.SystemIdentifier)
+		"--generation=", later(o.Generation), "--target=", instant(o.Target), "--backup=", o.Backup, "--timeline=", o.Timeline, "--system-identifier=", o.SystemIdentifier)
 	if o.TimelineAfter > 0 {
 		args = append(args, fmt.Sprintf("--timeline-after=%d", o.TimelineAfter))
 	}

@@ -10,8 +10,22 @@ import (
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
 )
 
-// MostDestinations is how many repositories one configuration may hold.
-const MostDestinations = 4
+// MostDestinations is how many destinations a policy may have, MostRepositories how many repositories one configuration:
+// while keys are rotated, a destination has several, and retired ones are kept for as long as their backups.
+const (
+	MostDestinations = 4
+	MostRepositories = 10 * MostDestinations
+)
+
+// Numbers of repositories go up to 256 in pgBackRest. Those of a destination's generations differ, unless there are more
+// than roundOfNumbers in between.
+const roundOfNumbers = 64
+
+// NumberOf is the number of a repository in every configuration: that of its destination, counted from 0, and of its
+// generation.
+func NumberOf(destination int, generation int32) int {
+	return destination + 1 + MostDestinations*int((max(generation, 1)-1)%roundOfNumbers)
+}
 
 // LeastPassphrase is how many characters a passphrase has at least.
 const LeastPassphrase = 32

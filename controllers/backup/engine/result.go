@@ -11,6 +11,10 @@ const (
 	// JobExpire only removes what has expired in one destination and reads the catalogue: of an instance that is
 	// suspended, and makes no base backups.
 	JobExpire = "expire"
+	// JobCreate makes a repository in one destination, and nothing in it.
+	JobCreate = "create"
+	// JobDestroy removes a repository of one destination of which nothing is to be kept any more.
+	JobDestroy = "destroy"
 	// JobVerify restores a backup into a throw-away volume and looks at what came back.
 	JobVerify = "verify"
 	// JobRestore restores into a volume of the instance.

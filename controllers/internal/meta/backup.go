@@ -38,6 +38,9 @@ const (
 	// backups; RepositoryTLSSecret that of these servers. They are there if the policy has such a destination.
 	ArchiveTLSSecret    = "freehold-archive-tls"
 	RepositoryTLSSecret = "freehold-repository-tls"
+	// BackupRetiredSecret is what is restored with from generations of repositories that get nothing new any more. It never
+	// enters the database pod, which would archive to them.
+	BackupRetiredSecret = "freehold-backup-retired"
 	// BootstrapSecret is what a new instance is filled with: the source's repositories, read only. It goes once the
 	// instance is filled.
 	BootstrapSecret = "freehold-bootstrap"
@@ -59,6 +62,9 @@ const (
 	KeyDestinations   = "destinations.json"
 	// ResticSuffix follows a destination's name in the key of the file that says how restic reaches it, keys included.
 	ResticSuffix = ".restic.json"
+	// KeyGenerations, in the Secret of an instance's keys, says which generations of repositories there are in each
+	// destination.
+	KeyGenerations = "generations.json"
 	// KeyStatusToken is what the operator shows when it asks the archiver how far the archive is.
 	KeyStatusToken = "status-token"
 	// KeyEscrowFile holds a tenant's keys, encrypted with age for people who keep the private keys elsewhere; it is

@@ -258,6 +258,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: finishedAt
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: generation
+      type:
+        scalar: numeric
     - name: label
       type:
         scalar: string
@@ -650,6 +653,17 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: repositorySize
       type:
         namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+    - name: retired
+      type:
+        list:
+          elementType:
+            namedType: com.github.freehold-dev.freehold.api.v1alpha1.RetiredRepository
+          elementRelationship: associative
+          keys:
+          - generation
+    - name: rotation
+      type:
+        namedType: com.github.freehold-dev.freehold.api.v1alpha1.KeyRotation
     - name: verifiedBackup
       type:
         scalar: string
@@ -768,6 +782,18 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             namedType: com.github.freehold-dev.freehold.api.v1alpha1.AgeRecipient
           elementRelationship: associative
+- name: com.github.freehold-dev.freehold.api.v1alpha1.KeyRotation
+  map:
+    fields:
+    - name: generation
+      type:
+        scalar: numeric
+    - name: message
+      type:
+        scalar: string
+    - name: startedAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
 - name: com.github.freehold-dev.freehold.api.v1alpha1.LabelValue
   scalar: string
 - name: com.github.freehold-dev.freehold.api.v1alpha1.LoginPath
@@ -892,6 +918,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: finishedAt
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: generation
+      type:
+        scalar: numeric
     - name: keptVolumes
       type:
         list:
@@ -926,6 +955,30 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: com.github.freehold-dev.freehold.api.v1alpha1.DestinationName
     - name: time
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+- name: com.github.freehold-dev.freehold.api.v1alpha1.RetiredRepository
+  map:
+    fields:
+    - name: destroyAfter
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: firstSnapshot
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: generation
+      type:
+        scalar: numeric
+    - name: lastVerified
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: recoverableFrom
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: recoverableUntil
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: retiredAt
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
 - name: com.github.freehold-dev.freehold.api.v1alpha1.RevisionStatus

@@ -20,6 +20,8 @@ type BackupStatusApplyConfiguration struct {
 	Type *apiv1alpha1.BackupType `json:"type,omitempty"`
 	// label of the backup in the repository.
 	Label *string `json:"label,omitempty"`
+	// generation of the repository that it lies in; absent for the first.
+	Generation *int32 `json:"generation,omitempty"`
 	// startedAt is when the backup began.
 	StartedAt *v1.Time `json:"startedAt,omitempty"`
 	// finishedAt is when the backup ended; from then on can be restored to.
@@ -58,6 +60,14 @@ func (b *BackupStatusApplyConfiguration) WithType(value apiv1alpha1.BackupType) 
 // If called multiple times, the Label field is set to the value of the last call.
 func (b *BackupStatusApplyConfiguration) WithLabel(value string) *BackupStatusApplyConfiguration {
 	b.Label = &value
+	return b
+}
+
+// WithGeneration sets the Generation field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Generation field is set to the value of the last call.
+func (b *BackupStatusApplyConfiguration) WithGeneration(value int32) *BackupStatusApplyConfiguration {
+	b.Generation = &value
 	return b
 }
 

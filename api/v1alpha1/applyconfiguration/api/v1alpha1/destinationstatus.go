@@ -40,6 +40,10 @@ type DestinationStatusApplyConfiguration struct {
 	RecoverySeconds *int32 `json:"recoverySeconds,omitempty"`
 	// files is what is known of the application's data there; absent where none is backed up.
 	Files *FilesStatusApplyConfiguration `json:"files,omitempty"`
+	// rotation of the destination's key that is under way, or is asked for and waits.
+	Rotation *KeyRotationApplyConfiguration `json:"rotation,omitempty"`
+	// retired are older generations of the repository: what they hold can be restored until it expires.
+	Retired []RetiredRepositoryApplyConfiguration `json:"retired,omitempty"`
 	// conditions of the destination: BackedUp, PointInTimeRecoverable, Recoverable and Retained.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
@@ -143,6 +147,27 @@ func (b *DestinationStatusApplyConfiguration) WithRecoverySeconds(value int32) *
 // If called multiple times, the Files field is set to the value of the last call.
 func (b *DestinationStatusApplyConfiguration) WithFiles(value *FilesStatusApplyConfiguration) *DestinationStatusApplyConfiguration {
 	b.Files = value
+	return b
+}
+
+// WithRotation sets the Rotation field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Rotation field is set to the value of the last call.
+func (b *DestinationStatusApplyConfiguration) WithRotation(value *KeyRotationApplyConfiguration) *DestinationStatusApplyConfiguration {
+	b.Rotation = value
+	return b
+}
+
+// WithRetired adds the given value to the Retired field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Retired field.
+func (b *DestinationStatusApplyConfiguration) WithRetired(values ...*RetiredRepositoryApplyConfiguration) *DestinationStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithRetired")
+		}
+		b.Retired = append(b.Retired, *values[i])
+	}
 	return b
 }
 

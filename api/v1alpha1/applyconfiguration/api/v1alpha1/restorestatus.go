@@ -17,6 +17,8 @@ import (
 type RestoreStatusApplyConfiguration struct {
 	// destination that was restored from.
 	Destination *apiv1alpha1.DestinationName `json:"destination,omitempty"`
+	// generation of the repository there; absent for the first.
+	Generation *int32 `json:"generation,omitempty"`
 	// backup is the label of the base backup that the restore began with.
 	Backup *apiv1alpha1.BackupLabel `json:"backup,omitempty"`
 	// claim is the PersistentVolumeClaim that holds the restored data.
@@ -55,6 +57,14 @@ func RestoreStatus() *RestoreStatusApplyConfiguration {
 // If called multiple times, the Destination field is set to the value of the last call.
 func (b *RestoreStatusApplyConfiguration) WithDestination(value apiv1alpha1.DestinationName) *RestoreStatusApplyConfiguration {
 	b.Destination = &value
+	return b
+}
+
+// WithGeneration sets the Generation field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Generation field is set to the value of the last call.
+func (b *RestoreStatusApplyConfiguration) WithGeneration(value int32) *RestoreStatusApplyConfiguration {
+	b.Generation = &value
 	return b
 }
 
