@@ -61,13 +61,18 @@ func (r *BootstrapReconciler) bringFiles(ctx context.Context, f *filling, w *wor
 	if err != nil {
 		return brought{}, err
 	}
-	switch result := judgeFiles(job, pods); {
+	return broughtBy(judgeFiles(job, pods)), nil
+}
+
+// broughtBy is what came of a Job that ended.
+func broughtBy(result *engine.FilesResult) brought {
+	switch {
 	case result.Failure == nil:
-		return brought{done: true}, nil
+		return brought{done: true}
 	case result.Failure.Reason == engine.FailedTarget:
-		return brought{done: true, nothing: result.Failure.Message}, nil
+		return brought{done: true, nothing: result.Failure.Message}
 	default:
-		return brought{failure: result.Failure.Message}, nil
+		return brought{failure: result.Failure.Message}
 	}
 }
 

@@ -50,9 +50,7 @@ func (r *RestoreReconciler) choose(ctx context.Context, s *restoreScope) error {
 			return err
 		}
 		s.restore.Status.Destination, s.restore.Status.Claim = v1alpha1.DestinationName(source.destination), claim
-		if s.restore.Status.Generation = 0; source.generation > 1 {
-			s.restore.Status.Generation = source.generation
-		}
+		s.restore.Status.Generation = source.numbered()
 		s.restore.Status.PreviousClaim, s.restore.Status.StartedAt = databaseClaim(s.namespace, s.facts), ptr.To(metav1.NewTime(s.now))
 		change[meta.AnnotationRestoreClaim] = claim
 		s.restore.Status.AppClaim, s.restore.Status.PreviousAppClaim = "", "" // Whatever a pass chose that was killed.
@@ -86,39 +84,6 @@ func (r *RestoreReconciler) stopAgain(ctx context.Context, s *restoreScope) erro
 	s.tell(v1alpha1.ReasonRunning, "somebody removed the annotation %s of the namespace while a Job works on volume %s: the instance is stopped again; to give the Restore up, delete it",
 		meta.AnnotationStoppedFor, volumes(s.operation.claim, s.operation.appClaim))
 	return r.annotate(ctx, s, change)
-}
-
-// source is the repository to restore from.
-func (r *RestoreReconciler) source(ctx context.Context, s *restoreScope, withFiles bool) (window, error) {
-	windows := windowsOf(s.tenant.Status.Backups)
-	if withFiles {
-		windows = needsSnapshot(windows)
-	}
-	if report, err := r.ask(ctx, s.tenant); err == nil {
-		freshen(windows, report)
-	}
-	known, err := r.generationsOfBackup(ctx, s)
-	if err != nil {
-		return window{}, err
-	}
-	return chooseSource(s.restore.Spec.Target, ofBackup(windows, s.restore.Spec.Target, known))
-}
-
-// freshen puts what the archiver says now in the place of what the status said some minutes ago.
-func freshen(windows []window, report *engine.Report) {
-	for i := range windows {
-		for _, d := range report.Destinations {
-			if d.Name != windows[i].destination || d.Generation != windows[i].generation {
-				continue
-			}
-			if d.Until.After(windows[i].until) {
-				windows[i].until = d.Until
-			}
-			if d.Failure != nil {
-				windows[i].failure = d.Failure.Message
-			}
-		}
-	}
 }
 
 // revertible refuses to take a Restore back whose data is not what the database runs on any more.

@@ -86,24 +86,6 @@ func (r *Reconciler) rotate(ctx context.Context, s *scope) error {
 	return nil
 }
 
-func (r *Reconciler) announceRotation(s *scope, d *destination, before generations) {
-	now := d.generations
-	switch {
-	case before.Next == nil && now.Next != nil:
-		r.tellRotation(s, corev1.EventTypeNormal, v1alpha1.ReasonRotating, fmt.Sprintf("the rotation of the key of %s begins: generation %d gets another one", d.name, now.Next.Number))
-	case before.Current != now.Current:
-		r.tellRotation(s, corev1.EventTypeNormal, v1alpha1.ReasonKeyRotated, fmt.Sprintf("the key of %s was rotated: generation %d is backed up to, which was restored and found good; generation %d can be restored from until it expires",
-			d.name, now.Current, before.Current))
-	case before.Next != nil && now.Next != nil && before.Next.Stage != stageMaking && now.Next.Stage == stageMaking:
-		r.tellRotation(s, corev1.EventTypeWarning, v1alpha1.ReasonRotationFailed, fmt.Sprintf("generation %d of %s is not archived to any more: %s; the rotation begins anew, and generation %d goes on",
-			now.Next.Number, d.name, now.Next.Failure, now.Current))
-	}
-}
-
-func (r *Reconciler) tellRotation(s *scope, kind, reason, message string) {
-	r.events.Eventf(s.tenant, nil, kind, reason, "Rotate", "%s", conditions.Shorten(message, conditions.MaxNote))
-}
-
 // rotationSight gathers what decides about a destination's generations.
 func (s *scope) rotationSight(d *destination) rotationSight {
 	sight := rotationSight{
@@ -350,14 +332,4 @@ func (r *Reconciler) recordRetired(s *scope, d *destination, i int, job *batchv1
 		then.take(result, endOf(job))
 		old.Status = then.status
 	}
-}
-
-// tellGenerations puts rotations and retired generations into the status.
-func (s *scope) tellGenerations(d *destination) {
-	sight := s.rotationSight(d)
-	if other := slices.IndexFunc(s.destinations, func(o *destination) bool { return o != d && o.generations.Next != nil }); other >= 0 && sight.held == "" {
-		sight.held = "the key of destination " + s.destinations[other].name + " is rotated first"
-	}
-	d.status.Rotation = d.generations.tell(sight)
-	d.status.Retired = d.generations.tellRetired(s.observed.policy.Spec.Retention)
 }
