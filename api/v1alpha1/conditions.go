@@ -113,17 +113,21 @@ const (
 	ReasonExpiryFailed = "ExpiryFailed"
 	// ReasonExpiryHeld: backups that have expired are kept, since no newer one was verified.
 	ReasonExpiryHeld = "ExpiryHeld"
-	// ReasonRotating, of events: the rotation of a destination's key began.
-	ReasonRotating = "Rotating"
-	// ReasonKeyRotated, of events: a destination's key was rotated.
-	ReasonKeyRotated = "KeyRotated"
-	// ReasonRotationFailed, of events: a step of a rotation failed, and is repeated.
-	ReasonRotationFailed = "RotationFailed"
-	// ReasonDestroyed, of events: a retired generation of a repository has expired and was destroyed, with its key.
-	ReasonDestroyed = "Destroyed"
 	// ReasonBackupsMissing: the destination holds fewer backups than it should. It stands until a person has seen it
 	// (AnnotationMissingBackupsSeen).
 	ReasonBackupsMissing = "BackupsMissing"
+)
+
+// Reasons of events about rotations.
+const (
+	// ReasonRotating: the rotation of a destination's key began.
+	ReasonRotating = "Rotating"
+	// ReasonKeyRotated: a destination's key was rotated.
+	ReasonKeyRotated = "KeyRotated"
+	// ReasonRotationFailed: a step of a rotation failed, and is repeated.
+	ReasonRotationFailed = "RotationFailed"
+	// ReasonDestroyed: a retired generation of a repository has expired and was destroyed, with its key.
+	ReasonDestroyed = "Destroyed"
 )
 
 // Reasons of Complete and Accepted.

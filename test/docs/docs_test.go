@@ -142,7 +142,7 @@ func TestRunbookHasEveryStalledReason(t *testing.T) {
 // The same for backups, in the chapter about them.
 func TestRunbookHasEveryReasonOfBackups(t *testing.T) {
 	chapter := read(t, filepath.Join(root, "docs", "backups.md"))
-	for _, group := range []string{"Reasons of BackedUp, PointInTimeRecoverable, Recoverable and Retained.", "Reasons of Complete and Accepted."} {
+	for _, group := range []string{"Reasons of BackedUp, PointInTimeRecoverable, Recoverable and Retained.", "Reasons of events about rotations.", "Reasons of Complete and Accepted."} {
 		found := reasons(t)[group]
 		if len(found) == 0 {
 			t.Fatalf("no reasons were found in api/v1alpha1/conditions.go under %q", group)
