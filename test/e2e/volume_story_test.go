@@ -35,7 +35,7 @@ var _ = Describe("A customer is backed up to a site and to a volume", Ordered, L
 		customer.becomes(ctx, v1alpha1.ConditionPointInTimeRecoverable, "True Fresh")
 	}, SpecTimeout(limit))
 
-	It("comes back from the volume to the moment before an accident", func(ctx SpecContext) {
+	It("comes back from the volume to the moment before an accident", Label("long"), func(ctx SpecContext) {
 		before := customer.nextSecond(ctx)
 		customer.writes(ctx, "written after the accident")
 		customer.recoverableUntil(ctx, customer.now(ctx))
