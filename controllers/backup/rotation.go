@@ -107,6 +107,8 @@ type rotationSight struct {
 	// answered is when the next one last answered the archiver well, failing since when it does not; zero if never, or if
 	// it does.
 	answered, failing time.Time
+	// stuck says that some destination cannot be configured: then the database's Secret stays as it is, with all that is in it.
+	stuck bool
 	// pressing says that the log takes more of its room than it may.
 	pressing bool
 	// uprooted is when a restore left what the next one holds; zero if none did.
@@ -122,14 +124,22 @@ func (g generations) next(s rotationSight) generations {
 	case n == nil:
 		return g.begin(s)
 	case n.archivedTo() && s.unbearable():
-		*n = generation{Number: n.Number, Begun: n.Begun, Since: s.now, Stage: stageMaking, Failures: n.Failures + 1, Attempt: s.now,
-			Failure: "the new repository does not take the write-ahead log"}
+		return g.takenOut(s)
 	case n.filled() && !s.uprooted.IsZero():
 		n.enter(stageFilling, s.now)
 	case n.Stage == stageArchiving && s.answered.After(n.Since) && s.failing.IsZero():
 		n.enter(stageFilling, s.now)
 	case n.Stage == stageReady && s.held == "" && s.leadsOver(*n):
 		return g.goneOver(s)
+	}
+	return g
+}
+
+// takenOut has the database hand its log over to the current generation only, and begins anew with the next.
+func (g generations) takenOut(s rotationSight) generations {
+	if n := g.Next; !s.stuck {
+		*n = generation{Number: n.Number, Begun: n.Begun, Since: s.now, Stage: stageMaking, Failures: n.Failures + 1, Attempt: s.now,
+			Failure: "the new repository does not take the write-ahead log"}
 	}
 	return g
 }
@@ -204,11 +214,14 @@ func (n *generation) failed(why string, now time.Time) {
 }
 
 // due is when a Job may be made.
-func (n generation) due() time.Time {
-	if n.Failures == 0 {
-		return n.Attempt
+func (n generation) due() time.Time { return dueAgain(n.Failures, n.Attempt) }
+
+// dueAgain is when something may be tried again that failed so many times in a row, the last time then.
+func dueAgain(failures int, attempt time.Time) time.Time {
+	if failures == 0 {
+		return attempt
 	}
-	return n.Attempt.Add(pause(n.Failures, longestPause))
+	return attempt.Add(pause(failures, longestPause))
 }
 
 // destroyedAt is when a retired generation has expired as a whole.
@@ -247,6 +260,9 @@ func (g generations) tell(s rotationSight) *v1alpha1.KeyRotation {
 	}[n.Stage]
 	if n.Failure != "" {
 		message += fmt.Sprintf("; attempt %d failed, and is repeated: %s", n.Failures, n.Failure)
+	}
+	if n.archivedTo() && s.unbearable() && s.stuck {
+		message += "; the write-ahead log is not taken, and the new repository can only be taken out again once every destination can be configured: see what is said of the others"
 	}
 	if s.held != "" {
 		message += "; now it waits: " + s.held

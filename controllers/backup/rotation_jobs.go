@@ -65,17 +65,9 @@ func (r *Reconciler) rotate(ctx context.Context, s *scope) error {
 		return nil // It is decided from what is written, in the next pass.
 	}
 	before := map[string]generations{}
-	rotating := slices.IndexFunc(s.destinations, func(d *destination) bool { return d.generations.Next != nil })
-	for i, d := range s.destinations {
-		sight := s.rotationSight(d)
-		if rotating >= 0 && rotating != i && sight.held == "" {
-			sight.held = "the key of destination " + s.destinations[rotating].name + " is rotated first"
-		}
+	for _, d := range s.destinations {
 		before[d.name] = d.generations.clone()
-		d.generations = d.generations.next(sight)
-		if d.generations.Next != nil {
-			rotating = i
-		}
+		d.generations = d.generations.next(s.rotationSight(d))
 	}
 	if err := r.keepGenerations(ctx, s); err != nil {
 		return err
@@ -96,7 +88,7 @@ func (s *scope) rotationSight(d *destination) rotationSight {
 	if n == nil {
 		return sight
 	}
-	sight.uprooted = uprooted(s.observed.restores, d.as(*n).status)
+	sight.uprooted, sight.stuck = uprooted(s.observed.restores, d.as(*n).status), s.anyWrong()
 	if s.report == nil {
 		return sight
 	}
@@ -132,7 +124,19 @@ func (s *scope) rotationHeld(d *destination) string {
 	if job := s.active(d.name); job != nil && d.generations.Next != nil {
 		return "Job " + job.Name + " works on the destination"
 	}
+	if first := s.rotating(); first != nil && first != d {
+		return "the key of destination " + first.name + " is rotated first"
+	}
 	return ""
+}
+
+// rotating is the destination whose key is being rotated; nil if none is.
+func (s *scope) rotating() *destination {
+	i := slices.IndexFunc(s.destinations, func(d *destination) bool { return d.generations.Next != nil })
+	if i < 0 {
+		return nil
+	}
+	return s.destinations[i]
 }
 
 // rotationWish is the Job that a rotation needs next, or one that removes what a retired generation need not keep; nil if
@@ -204,7 +208,7 @@ func (s *scope) sealingWish(d *destination) *wish {
 	if !g.Unsealed || !s.able(d) {
 		return nil
 	}
-	if due := (generation{Failures: g.SealFailures, Attempt: g.SealAttempt}).due(); due.After(s.now) {
+	if due := dueAgain(g.SealFailures, g.SealAttempt); due.After(s.now) {
 		s.comeBack(due.Sub(s.now))
 		return nil
 	}

@@ -4,7 +4,6 @@ package backup
 
 import (
 	"fmt"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -33,10 +32,6 @@ func (r *Reconciler) tellRotation(s *scope, kind, reason, message string) {
 
 // tellGenerations puts rotations and retired generations into the status.
 func (s *scope) tellGenerations(d *destination) {
-	sight := s.rotationSight(d)
-	if other := slices.IndexFunc(s.destinations, func(o *destination) bool { return o != d && o.generations.Next != nil }); other >= 0 && sight.held == "" {
-		sight.held = "the key of destination " + s.destinations[other].name + " is rotated first"
-	}
-	d.status.Rotation = d.generations.tell(sight)
+	d.status.Rotation = d.generations.tell(s.rotationSight(d))
 	d.status.Retired = d.generations.tellRetired(s.observed.policy.Spec.Retention)
 }

@@ -55,6 +55,7 @@ func TestWhatARotationDoesNext(t *testing.T) {
 		"it answered before the stage":         {generations{Current: 1, Next: in(stageArchiving)}, with(func(s *rotationSight) { s.answered = at(-20) }), "1 then 2 Archiving"},
 		"the new one does not take it yet":     {generations{Current: 1, Next: in(stageArchiving)}, with(func(s *rotationSight) { s.failing = at(-5) }), "1 then 2 Archiving"},
 		"the new one does not take it":         {generations{Current: 1, Next: in(stageFilling)}, with(func(s *rotationSight) { s.failing = at(-15) }), "1 then 2 Making"},
+		"it cannot be taken out now":           {generations{Current: 1, Next: in(stageFilling)}, with(func(s *rotationSight) { s.failing, s.stuck = at(-15), true }), "1 then 2 Filling"},
 		"the log fills its volume":             {generations{Current: 1, Next: in(stageProving)}, with(func(s *rotationSight) { s.failing, s.pressing = at(-1), true }), "1 then 2 Making"},
 		"the destination is set aside":         {generations{Current: 1, Next: in(stageReady)}, with(func(s *rotationSight) { s.torn = true }), "1 then 2 Making"},
 		"a full backup is made by a Job":       {generations{Current: 1, Next: in(stageFilling)}, ready, "1 then 2 Filling"},
