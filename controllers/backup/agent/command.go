@@ -97,12 +97,21 @@ func run() *cobra.Command {
 }
 
 func expire() *cobra.Command {
+	return removal(engine.JobExpire, "Remove what has expired, and make no base backup", RunExpire)
+}
+
+func destroy() *cobra.Command {
+	return removal(engine.JobDestroy, "Remove a repository of which nothing is to be kept any more", RunDestroy)
+}
+
+// removal is a command that removes from a repository what need not be kept.
+func removal(kind, short string, remove func(context.Context, Config, engine.BackupOptions) (engine.Result, error)) *cobra.Command {
 	var o engine.BackupOptions
-	leaf := job("expire", "Remove what has expired, and make no base backup", func(ctx context.Context, c Config) (engine.Result, error) {
+	leaf := job(kind, short, func(ctx context.Context, c Config) (engine.Result, error) {
 		if o.Destination == "" || o.BackupDays < 1 || o.PointInTimeDays < 0 {
-			return engine.Result{Job: engine.JobExpire, Destination: o.Destination}, errors.New("a destination and both retentions are needed")
+			return engine.Result{Job: kind, Destination: o.Destination}, errors.New("a destination and both retentions are needed")
 		}
-		return RunExpire(ctx, c, o)
+		return remove(ctx, c, o)
 	})
 	leaf.Flags().StringVar(&o.Destination, "destination", "", "destination to remove from (required)")
 	generation(leaf.Flags(), &o.Generation)
@@ -117,20 +126,6 @@ func create() *cobra.Command {
 	})
 	leaf.Flags().StringVar(&o.Destination, "destination", "", "destination to make it in (required)")
 	generation(leaf.Flags(), &o.Generation)
-	return leaf
-}
-
-func destroy() *cobra.Command {
-	var o engine.BackupOptions
-	leaf := job("destroy", "Remove a repository of which nothing is to be kept any more", func(ctx context.Context, c Config) (engine.Result, error) {
-		if o.Destination == "" || o.BackupDays < 1 || o.PointInTimeDays < 0 {
-			return engine.Result{Job: engine.JobDestroy, Destination: o.Destination}, errors.New("a destination and both retentions are needed")
-		}
-		return RunDestroy(ctx, c, o)
-	})
-	leaf.Flags().StringVar(&o.Destination, "destination", "", "destination to remove from (required)")
-	generation(leaf.Flags(), &o.Generation)
-	retention(leaf.Flags(), &o)
 	return leaf
 }
 

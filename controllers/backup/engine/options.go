@@ -52,12 +52,7 @@ func (o BackupOptions) Args() []string {
 
 // ExpireArgs are the arguments of the program that only removes what has expired, `freehold agent backup expire`.
 func (o BackupOptions) ExpireArgs() []string {
-	args := []string{"agent", "backup", "expire",
-		"--destination=" + o.Destination,
-		fmt.Sprintf("--backup-days=%d", o.BackupDays),
-		fmt.Sprintf("--point-in-time-days=%d", o.PointInTimeDays),
-	}
-	return optional(args, "--generation=", later(o.Generation), "--verified=", o.Verified)
+	return optional(o.removalArgs("expire"), "--verified=", o.Verified)
 }
 
 // CreateArgs are the arguments of the program that makes a repository and nothing in it, `freehold agent backup create`.
@@ -68,8 +63,15 @@ func (o BackupOptions) CreateArgs() []string {
 // DestroyArgs are the arguments of the program that removes a repository of which nothing is to be kept any more,
 // `freehold agent backup destroy`.
 func (o BackupOptions) DestroyArgs() []string {
-	args := []string{"agent", "backup", "destroy", "--destination=" + o.Destination, fmt.Sprintf("--backup-days=%d", o.BackupDays),
-		fmt.Sprintf("--point-in-time-days=%d", o.PointInTimeDays)}
+	return o.removalArgs("destroy")
+}
+
+func (o BackupOptions) removalArgs(command string) []string {
+	args := []string{"agent", "backup", command,
+		"--destination=" + o.Destination,
+		fmt.Sprintf("--backup-days=%d", o.BackupDays),
+		fmt.Sprintf("--point-in-time-days=%d", o.PointInTimeDays),
+	}
 	return optional(args, "--generation=", later(o.Generation))
 }
 
