@@ -115,7 +115,7 @@ const (
 
 // OperatorPodLabels select the operator's own pods in its namespace, as its Deployment labels them.
 func OperatorPodLabels() map[string]string {
-	return map[string]string{"app.kubernetes.io/name": "freehold", "app.kubernetes.io/component": "manager"}
+	return map[string]string{"app.kubernetes.io/name": "freehold", LabelComponent: "manager"}
 }
 
 // Names inside PostgreSQL and pgBackRest.

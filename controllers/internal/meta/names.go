@@ -211,6 +211,10 @@ func serviceHost(service, namespace, clusterDomain string) string {
 	return service + "." + namespace + ".svc." + clusterDomain
 }
 
+// LabelComponent says which part of an instance an object belongs to; see
+// https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/.
+const LabelComponent = "app.kubernetes.io/component"
+
 // Labels of every object that belongs to an instance. app.kubernetes.io/instance is left out on purpose:
 // Argo CD prunes by it.
 func Labels(tenant, instanceID, component string) map[string]string {
@@ -220,7 +224,7 @@ func Labels(tenant, instanceID, component string) map[string]string {
 		v1alpha1.LabelInstance:         instanceID,
 	}
 	if component != "" {
-		labels["app.kubernetes.io/component"] = component
+		labels[LabelComponent] = component
 	}
 	return labels
 }

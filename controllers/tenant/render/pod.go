@@ -79,7 +79,7 @@ func podLabels(in Inputs, component string) map[string]string {
 func selectorLabels(in Inputs, component string) map[string]string {
 	return map[string]string{
 		v1alpha1.LabelInstance: in.InstanceID,
-		componentLabel:         component,
+		meta.LabelComponent:    component,
 	}
 }
 

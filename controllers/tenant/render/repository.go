@@ -30,9 +30,6 @@ var (
 // repositoryGraceSeconds is how long the server may take to end. What it was writing is written anew.
 const repositoryGraceSeconds = 30
 
-// componentLabel says what an object belongs to; see meta.Labels.
-const componentLabel = "app.kubernetes.io/component"
-
 // volumeDestinations are the policy's volumes, in the order of their names.
 func volumeDestinations(in Inputs) []v1alpha1.BackupDestination {
 	if in.Backup == nil {
@@ -55,7 +52,7 @@ func repositoryVolumes(in Inputs) []volume {
 			storageClass: destination.Volume.StorageClassName, size: destination.Volume.Size})
 	}
 	for name, claim := range in.Claims {
-		if claim.Labels[componentLabel] == meta.ComponentRepository && claim.DeletionTimestamp == nil && !known[name] {
+		if claim.Labels[meta.LabelComponent] == meta.ComponentRepository && claim.DeletionTimestamp == nil && !known[name] {
 			wanted = append(wanted, volume{name: name, component: meta.ComponentRepository})
 		}
 	}
