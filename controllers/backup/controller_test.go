@@ -330,7 +330,7 @@ func TestBackupsThatAreMissingAreSaidToBeUntilSomebodyHasSeenIt(t *testing.T) {
 	s.Expect(s.condition(v1alpha1.ConditionRetained)).To(HavePrefix("True Fresh"))
 	again(2) // One of two is gone.
 	found := s.clock.Now()
-	s.Expect(s.condition(v1alpha1.ConditionRetained)).To(And(HavePrefix("False BackupsMissing: site-a"), ContainSubstring("1 backups fewer")))
+	s.Expect(s.condition(v1alpha1.ConditionRetained)).To(And(HavePrefix("False BackupsMissing: site-a"), ContainSubstring("1 base backup fewer")))
 	again(3)
 	s.Expect(s.condition(v1alpha1.ConditionRetained)).To(HavePrefix("False BackupsMissing: site-a"), "the next look finds none missing, and nobody has seen it")
 

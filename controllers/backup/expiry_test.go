@@ -106,7 +106,7 @@ func TestRetainedOfASuspendedInstanceSaysWhatWasSeen(t *testing.T) {
 		result.Catalogue.Backups = 0
 		return result
 	})
-	s.Expect(s.condition(v1alpha1.ConditionRetained)).To(And(HavePrefix("False BackupsMissing"), ContainSubstring("1 backups fewer")))
+	s.Expect(s.condition(v1alpha1.ConditionRetained)).To(And(HavePrefix("False BackupsMissing"), ContainSubstring("1 base backup fewer")))
 }
 
 func TestARepositoryThatIsEmptiedWhileTheInstanceIsSuspendedIsTold(t *testing.T) {
@@ -132,7 +132,7 @@ func TestARepositoryThatIsEmptiedWhileTheInstanceIsSuspendedIsTold(t *testing.T)
 	s.Expect(*a.Backups).To(BeZero())
 	s.Expect([]any{a.LastBackup, a.RecoverableFrom, a.RecoverableUntil}).To(HaveEach(BeNil()), "nothing can be restored from there")
 	s.Expect(text(a.Conditions, v1alpha1.ConditionBackedUp)).To(HavePrefix("False InstanceSuspended: there is no base backup"))
-	s.Expect(text(a.Conditions, v1alpha1.ConditionRetained)).To(And(HavePrefix("False BackupsMissing"), ContainSubstring("1 backups fewer")))
+	s.Expect(text(a.Conditions, v1alpha1.ConditionRetained)).To(And(HavePrefix("False BackupsMissing"), ContainSubstring("1 base backup fewer")))
 	s.Expect(s.condition(v1alpha1.ConditionBackedUp)).To(HavePrefix("False"))
 	s.Expect(text(s.site("site-b").Conditions, v1alpha1.ConditionBackedUp)).To(HavePrefix("True"))
 

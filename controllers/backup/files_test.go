@@ -147,7 +147,7 @@ func TestTheApplicationsDataIsBackedUpBesideTheDatabaseAsItsOwnUser(t *testing.T
 	s.Expect(files.LastSnapshot.Time).To(BeTemporally("==", s.clock.Now()))
 	s.Expect(text(s.site("site-a").Conditions, v1alpha1.ConditionBackedUp)).To(And(HavePrefix("True Fresh"), ContainSubstring("the newest snapshot of the application's data is of "+moment(s.clock.Now()))))
 	s.Expect(s.backup(job.Name).Status.Snapshot.ID).To(Equal(firstSnapshot))
-	s.Expect(text(s.site("site-a").Conditions, v1alpha1.ConditionRetained)).To(ContainSubstring("1 snapshots of the application's data"))
+	s.Expect(text(s.site("site-a").Conditions, v1alpha1.ConditionRetained)).To(ContainSubstring("1 snapshot of the application's data"))
 	data := s.secret(s.namespace(), meta.BackupFilesSecret).Data
 	s.Expect(data).To(HaveKey("site-a" + meta.ResticSuffix))
 	s.Expect(s.secret(s.namespace(), meta.BackupSecret).Data).NotTo(HaveKey(HaveSuffix(meta.ResticSuffix)), "the database pod gets nothing of it")
@@ -362,7 +362,7 @@ func TestARepositoryOfApplicationDataThatWasRemovedIsMadeAnewOnceAPersonHasSeenI
 	s.passes()
 	a := s.site("site-a")
 	s.Expect(text(a.Conditions, v1alpha1.ConditionBackedUp)).To(HavePrefix("False BackupFailed: there is no snapshot of the application's data; the attempt of"))
-	s.Expect(text(a.Conditions, v1alpha1.ConditionRetained)).To(And(HavePrefix("False BackupsMissing"), ContainSubstring("the destination held 1 snapshots of the application's data fewer")))
+	s.Expect(text(a.Conditions, v1alpha1.ConditionRetained)).To(And(HavePrefix("False BackupsMissing"), ContainSubstring("the destination held 1 snapshot of the application's data fewer")))
 	s.Expect(held()).To(ContainElement("--held"))
 
 	s.after(time.Second)

@@ -103,7 +103,7 @@ func (f facts) filesRetained(database verdict) verdict {
 	case (e == nil || !e.HeldForWindow) && f.now.Sub(c.EarliestStarted) > days(keep+overdueDays):
 		return no(v1alpha1.ReasonExpiryFailed, "a snapshot of the application's data is of %s, and should have been destroyed after %d days", moment(c.EarliestStarted), keep)
 	default:
-		database.message += fmt.Sprintf("; and %d snapshots of the application's data%s, the oldest of %s", c.Snapshots, unfinished(c.Unfinished), moment(c.EarliestStarted))
+		database.message += fmt.Sprintf("; and %s%s, the oldest of %s", snapshots(c.Snapshots), unfinished(c.Unfinished), moment(c.EarliestStarted))
 		return database
 	}
 }

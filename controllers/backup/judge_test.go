@@ -169,7 +169,7 @@ func TestConditionsOfADestination(t *testing.T) {
 		}, retained, "True Fresh"},
 		"backups that somebody removed": {func(f *facts) {
 			found(f, engine.Catalogue{Backups: 8, NewestFinished: noon, OldestStarted: at(-60)}, engine.Expiry{})
-		}, retained, "False BackupsMissing|3 backups fewer"},
+		}, retained, "False BackupsMissing|3 base backups fewer"},
 		"the same result again": {func(f *facts) {
 			found(f, engine.Catalogue{Backups: 10, NewestFinished: at(-600), OldestStarted: at(-60)}, engine.Expiry{})
 		}, retained, "True Fresh"},
@@ -189,7 +189,7 @@ func TestConditionsOfADestination(t *testing.T) {
 			f.status.Conditions = said(retained, metav1.ConditionFalse, v1alpha1.ReasonBackupsMissing, at(-60*24))
 			f.acknowledged = at(-60 * 24)
 			found(f, engine.Catalogue{Backups: 10, NewestFinished: noon, OldestStarted: at(-60)}, engine.Expiry{})
-		}, retained, "False BackupsMissing|1 backups fewer|freehold.dev/missing-backups-seen=2026-03-01T12:00:00Z"},
+		}, retained, "False BackupsMissing|1 base backup fewer|freehold.dev/missing-backups-seen=2026-03-01T12:00:00Z"},
 		"they were missing long ago, and nobody has looked": {func(f *facts) {
 			f.status.LastBackup = timeOf(at(-60 * 24 * 30))
 			f.status.Conditions = said(retained, metav1.ConditionFalse, v1alpha1.ReasonBackupsMissing, at(-60*24*40))
@@ -201,7 +201,7 @@ func TestConditionsOfADestination(t *testing.T) {
 		"an attempt that failed finds fewer": {func(f *facts) {
 			found(f, engine.Catalogue{Backups: 7, NewestFinished: at(-600), OldestStarted: at(-60)}, engine.Expiry{})
 			f.backupSeen.Backup = nil
-		}, retained, "False BackupsMissing|3 backups fewer"},
+		}, retained, "False BackupsMissing|3 base backups fewer"},
 		"an attempt that failed finds all": {func(f *facts) {
 			found(f, engine.Catalogue{Backups: 10, NewestFinished: at(-600), OldestStarted: at(-60)}, engine.Expiry{})
 			f.backupSeen.Backup = nil
@@ -220,7 +220,7 @@ func TestConditionsOfADestination(t *testing.T) {
 		"suspended, and backups are gone": {func(f *facts) {
 			found(f, engine.Catalogue{Backups: 7, NewestFinished: at(-600), OldestStarted: at(-60)}, engine.Expiry{Removed: []string{"x"}})
 			f.backupSeen.Job = engine.JobExpire
-		}, retained, "False BackupsMissing|2 backups fewer"},
+		}, retained, "False BackupsMissing|2 base backups fewer"},
 		"suspended, and some expired": {func(f *facts) {
 			found(f, engine.Catalogue{Backups: 9, NewestFinished: at(-600), OldestStarted: at(-60)}, engine.Expiry{Removed: []string{"x"}})
 			f.backupSeen.Job = engine.JobExpire

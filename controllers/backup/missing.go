@@ -3,7 +3,6 @@
 package backup
 
 import (
-	"fmt"
 	"strings"
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -33,11 +32,11 @@ func (f facts) missingText() string {
 	}
 	if c := f.backupSeen.Catalogue; c != nil {
 		if n := f.missing(*c); n > 0 {
-			gone = append(gone, fmt.Sprintf("%d backups", n))
+			gone = append(gone, baseBackups(n))
 		}
 	}
 	if n := f.filesMissing(); n > 0 {
-		gone = append(gone, fmt.Sprintf("%d snapshots of the application's data", n))
+		gone = append(gone, snapshots(n))
 	}
 	return strings.Join(gone, " and ")
 }

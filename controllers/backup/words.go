@@ -17,12 +17,18 @@ func interval(d time.Duration) string {
 
 func hours(d time.Duration) string { return fmt.Sprintf("%d hours", int(d/time.Hour)) }
 
-// baseBackups is a number of them, in words.
-func baseBackups(n int) string {
+// counted is a number of things, in words.
+func counted(n int, one, many string) string {
 	if n == 1 {
-		return "1 base backup"
+		return "1 " + one
 	}
-	return fmt.Sprintf("%d base backups", n)
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+func baseBackups(n int) string { return counted(n, "base backup", "base backups") }
+
+func snapshots(n int) string {
+	return counted(n, "snapshot of the application's data", "snapshots of the application's data")
 }
 
 // stand is until when an archive reaches, in words.
