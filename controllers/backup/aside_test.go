@@ -106,6 +106,30 @@ func TestADestinationThatIsDownForLongIsSetAsideAndSeededAnew(t *testing.T) {
 	s.Expect(*s.cronJob("site-a").Spec.Suspend).To(BeFalse())
 }
 
+func TestADestinationIsSetAsideWhileTheCredentialsOfAnotherAreMissing(t *testing.T) {
+	s := newStage(t, "aside-keyless")
+	s.converged()
+	s.Expect(env.Client.Delete(s.ctx, s.secret(s.operatorNamespace(), "site-b-aside-keyless"))).To(Succeed())
+	s.after(time.Hour)
+	s.Expect(text(s.site("site-b").Conditions, v1alpha1.ConditionBackedUp)).To(HavePrefix("False CredentialsMissing"))
+	s.restart()
+	s.after(2 * time.Second)
+	s.Expect(text(s.site("site-b").Conditions, v1alpha1.ConditionBackedUp)).To(HavePrefix("False CredentialsMissing"), "a restarted operator does not forget it")
+	since, before := s.clock.Now(), s.secret(s.namespace(), meta.BackupSecret).Data
+	s.archive = func() engine.Report {
+		report := s.healthy()
+		report.WALBytes, report.WALVolumeFree = 4<<30, 4<<30
+		report.Destinations[0].Failure, report.Destinations[0].Since = &engine.Failure{Reason: engine.FailedUnreachable, Message: "timeout"}, since
+		return report
+	}
+	s.after(17 * time.Minute)
+	s.Expect(s.holds(meta.BackupSecret, "site-a")).To(BeEmpty())
+	s.Expect(s.holds(meta.BackupSecret, "site-b")).To(Equal("1"), "the log goes on to it with the credentials that it had")
+	s.archive = s.healthy
+	s.after(17 * time.Minute)
+	s.Expect(s.secret(s.namespace(), meta.BackupSecret).Data).To(Equal(before))
+}
+
 func TestTheLogNeverFillsItsVolumeForADestinationThatIsDead(t *testing.T) {
 	s := newStage(t, "filling")
 	s.reconciler.options.AsideInterval = 2 * time.Minute

@@ -107,8 +107,6 @@ type rotationSight struct {
 	// answered is when the next one last answered the archiver well, failing since when it does not; zero if never, or if
 	// it does.
 	answered, failing time.Time
-	// stuck says that some destination cannot be configured: then the database's Secret stays as it is, with all that is in it.
-	stuck bool
 	// pressing says that the log takes more of its room than it may.
 	pressing bool
 	// uprooted is when a restore left what the next one holds; zero if none did.
@@ -137,10 +135,9 @@ func (g generations) next(s rotationSight) generations {
 
 // takenOut has the database hand its log over to the current generation only, and begins anew with the next.
 func (g generations) takenOut(s rotationSight) generations {
-	if n := g.Next; !s.stuck {
-		*n = generation{Number: n.Number, Begun: n.Begun, Since: s.now, Stage: stageMaking, Failures: n.Failures + 1, Attempt: s.now,
-			Failure: "the new repository does not take the write-ahead log"}
-	}
+	n := g.Next
+	*n = generation{Number: n.Number, Begun: n.Begun, Since: s.now, Stage: stageMaking, Failures: n.Failures + 1, Attempt: s.now,
+		Failure: "the new repository does not take the write-ahead log"}
 	return g
 }
 
@@ -260,9 +257,6 @@ func (g generations) tell(s rotationSight) *v1alpha1.KeyRotation {
 	}[n.Stage]
 	if n.Failure != "" {
 		message += fmt.Sprintf("; attempt %d failed, and is repeated: %s", n.Failures, n.Failure)
-	}
-	if n.archivedTo() && s.unbearable() && s.stuck {
-		message += "; the write-ahead log is not taken, and the new repository can only be taken out again once every destination can be configured: see what is said of the others"
 	}
 	if s.held != "" {
 		message += "; now it waits: " + s.held

@@ -88,7 +88,7 @@ func (s *scope) rotationSight(d *destination) rotationSight {
 	if n == nil {
 		return sight
 	}
-	sight.uprooted, sight.stuck = uprooted(s.observed.restores, d.as(*n).status), s.anyWrong()
+	sight.uprooted = uprooted(s.observed.restores, d.as(*n).status)
 	if s.report == nil {
 		return sight
 	}
@@ -169,9 +169,6 @@ func (r *Reconciler) stageTask(ctx context.Context, s *scope, d *destination, pr
 	then := d.as(*n)
 	switch n.Stage {
 	case stageMaking:
-		if s.anyWrong() {
-			return nil, nil // The database's Secret stays as it is meanwhile, and so would the new repository be in it for good.
-		}
 		return creation(then), nil
 	case stageFilling:
 		t, err := r.backupTask(s, then, v1alpha1.BackupFull)
@@ -194,11 +191,6 @@ func (r *Reconciler) stageTask(ctx context.Context, s *scope, d *destination, pr
 func creation(d *destination) *task {
 	options := engine.BackupOptions{Destination: d.name, Generation: d.status.Generation}
 	return &task{kind: engine.JobCreate, destination: d.name, generation: d.status.Generation, secret: meta.BackupJobSecret, args: options.CreateArgs()}
-}
-
-// anyWrong reports whether some destination cannot be worked with.
-func (s *scope) anyWrong() bool {
-	return slices.ContainsFunc(s.destinations, func(d *destination) bool { return !d.usable() })
 }
 
 // sealingWish puts the keys beside the generation that was just gone over to: the ones that lie there speak of it as one

@@ -227,17 +227,18 @@ type other struct {
 	retired, archivedTo bool
 }
 
-// others are the repositories of a destination beside the current one that there are keys of. at is the place of the
-// destination among all.
+// others are the repositories of a destination beside the current one. One whose key is lost cannot be configured anew. at is
+// the place of the destination among all.
 func (d *destination) others(at int, like engine.Repository, keys *corev1.Secret) []other {
 	var all []other
 	add := func(n generation, o other) {
 		o.Repository = like
 		o.Generation, o.Number = n.Number, engine.NumberOf(at, n.Number)
 		o.Passphrase = string(keys.Data[passphraseKey(d.name, n.Number)])
-		if o.Passphrase != "" {
-			all = append(all, o)
+		if o.Passphrase == "" {
+			o.Credentials = nil
 		}
+		all = append(all, o)
 	}
 	if n := d.generations.Next; n != nil {
 		add(*n, other{archivedTo: n.archivedTo()})
@@ -248,27 +249,19 @@ func (d *destination) others(at int, like engine.Repository, keys *corev1.Secret
 	return all
 }
 
-func among(repositories []engine.Repository, destination string) bool {
-	return slices.ContainsFunc(repositories, func(r engine.Repository) bool { return string(r.Destination.Name) == destination })
-}
-
-// lacksOne reports whether a destination has none of the repositories.
-func (s *scope) lacksOne(repositories []engine.Repository) bool {
-	return slices.ContainsFunc(s.destinations, func(d *destination) bool { return !among(repositories, d.name) })
-}
-
 // makeRetiredSecret makes the Secret that is restored with from retired generations, and removes it once there are none.
-func (r *Reconciler) makeRetiredSecret(ctx context.Context, s *scope, retired []engine.Repository, keys *corev1.Secret) error {
+func (r *Reconciler) makeRetiredSecret(ctx context.Context, s *scope, wanted []engine.Repository, keys *corev1.Secret) error {
 	key := client.ObjectKey{Namespace: s.namespace, Name: meta.BackupRetiredSecret}
 	expected, rotated := 0, false
 	for _, d := range s.destinations {
 		expected, rotated = expected+len(d.generations.Retired), rotated || d.generations.Current > 1
 	}
-	switch {
-	case expected == 0 && rotated:
+	if expected == 0 && rotated {
 		return r.removeRetiredSecret(ctx, key)
-	case len(retired) < expected || expected == 0:
-		return nil // What cannot be come into now stays as it was.
+	}
+	retired, err := r.configurable(ctx, key, wanted)
+	if err != nil || len(retired) == 0 {
+		return err
 	}
 	data, err := engine.Files(engine.PodArchive, retired, engine.Database{})
 	if err != nil {

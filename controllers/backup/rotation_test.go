@@ -55,7 +55,6 @@ func TestWhatARotationDoesNext(t *testing.T) {
 		"it answered before the stage":         {generations{Current: 1, Next: in(stageArchiving)}, with(func(s *rotationSight) { s.answered = at(-20) }), "1 then 2 Archiving"},
 		"the new one does not take it yet":     {generations{Current: 1, Next: in(stageArchiving)}, with(func(s *rotationSight) { s.failing = at(-5) }), "1 then 2 Archiving"},
 		"the new one does not take it":         {generations{Current: 1, Next: in(stageFilling)}, with(func(s *rotationSight) { s.failing = at(-15) }), "1 then 2 Making"},
-		"it cannot be taken out now":           {generations{Current: 1, Next: in(stageFilling)}, with(func(s *rotationSight) { s.failing, s.stuck = at(-15), true }), "1 then 2 Filling"},
 		"the log fills its volume":             {generations{Current: 1, Next: in(stageProving)}, with(func(s *rotationSight) { s.failing, s.pressing = at(-1), true }), "1 then 2 Making"},
 		"the destination is set aside":         {generations{Current: 1, Next: in(stageReady)}, with(func(s *rotationSight) { s.torn = true }), "1 then 2 Making"},
 		"a full backup is made by a Job":       {generations{Current: 1, Next: in(stageFilling)}, ready, "1 then 2 Filling"},
@@ -339,15 +338,8 @@ func TestAFirstKeyIsNotRotatedForWhatWasAskedBefore(t *testing.T) {
 }
 
 // A new repository that takes no log would have the log fill its volume, although the old one takes all of it.
-func TestANewRepositoryThatTakesNoLogIsTakenOutAgain(t *testing.T) {
-	s := newStage(t, "rotation-deaf")
-	s.follows()
-	s.converged()
-	s.asksForRotation("now")
-	s.end(s.step(engine.JobCreate, "site-a", 2), engine.Result{Job: engine.JobCreate, Destination: "site-a"})
-	s.passes()
-	s.after(2 * time.Second)
-	s.Expect(s.holds(meta.BackupSecret, "site-a")).To(Equal("1 2"))
+// refuses has the second generation of site-a take no log, until the function that it returns is called.
+func (s *stage) refuses() func() {
 	since, well := s.clock.Now(), s.archive
 	s.archive = func() engine.Report {
 		report := well()
@@ -358,6 +350,19 @@ func TestANewRepositoryThatTakesNoLogIsTakenOutAgain(t *testing.T) {
 		}
 		return report
 	}
+	return func() { s.archive = well }
+}
+
+func TestANewRepositoryThatTakesNoLogIsTakenOutAgain(t *testing.T) {
+	s := newStage(t, "rotation-deaf")
+	s.follows()
+	s.converged()
+	s.asksForRotation("now")
+	s.end(s.step(engine.JobCreate, "site-a", 2), engine.Result{Job: engine.JobCreate, Destination: "site-a"})
+	s.passes()
+	s.after(2 * time.Second)
+	s.Expect(s.holds(meta.BackupSecret, "site-a")).To(Equal("1 2"))
+	takes := s.refuses()
 	s.after(2 * time.Minute)
 	s.Expect(s.holds(meta.BackupSecret, "site-a")).To(Equal("1 2"), "it may only be starting")
 	s.after(rotationPatience)
@@ -365,8 +370,47 @@ func TestANewRepositoryThatTakesNoLogIsTakenOutAgain(t *testing.T) {
 	s.Expect(s.holds(meta.BackupSecret, "site-a")).To(Equal("1"))
 	s.Expect(s.told()).To(ContainSubstring("generation 2 of site-a is not archived to any more"))
 	s.Expect(s.site("site-a").Rotation.Message).To(ContainSubstring("does not take the write-ahead log"))
-	s.archive = well
+	takes()
 	s.rotates("site-a", 2)
+}
+
+// What is wrong with one destination stays with it: the others come and go.
+func TestANewRepositoryIsTakenOutWhileAnotherDestinationCannotBeConfigured(t *testing.T) {
+	s := newStage(t, "rotation-keyless")
+	s.follows()
+	s.converged()
+	s.Expect(env.Client.Delete(s.ctx, s.secret(s.operatorNamespace(), "site-b-rotation-keyless"))).To(Succeed())
+	s.after(time.Hour)
+	s.Expect(text(s.site("site-b").Conditions, v1alpha1.ConditionBackedUp)).To(HavePrefix("False CredentialsMissing"))
+	before := s.secret(s.namespace(), meta.BackupSecret).Data
+	s.asksForRotation("now")
+	s.end(s.step(engine.JobCreate, "site-a", 2), engine.Result{Job: engine.JobCreate, Destination: "site-a"})
+	s.passes()
+	s.after(2 * time.Second)
+	s.Expect(s.holds(meta.BackupSecret, "site-a")).To(Equal("1 2"))
+	s.Expect(s.holds(meta.BackupSecret, "site-b")).To(Equal("1"))
+	s.refuses()
+	s.after(rotationPatience)
+	s.after(2 * time.Minute)
+	s.Expect(s.secret(s.namespace(), meta.BackupSecret).Data).To(Equal(before), "site-b is archived to with the credentials that it had")
+	s.Expect(s.holds(meta.BackupJobSecret, "site-b")).To(Equal("1"))
+}
+
+func TestARetiredGenerationWhoseKeyIsLostStaysWhereItCanStillBeRestoredFrom(t *testing.T) {
+	s := newStage(t, "rotation-lost")
+	s.follows()
+	s.converged()
+	s.asksForRotation("now")
+	s.rotates("site-a", 2)
+	s.Expect(s.holds(meta.BackupRetiredSecret, "site-a")).To(Equal("1"))
+	retired := s.secret(s.namespace(), meta.BackupRetiredSecret).Data
+	keys := s.secret(s.operatorNamespace(), meta.BackupKeysSecret(s.instanceID()))
+	delete(keys.Data, "site-a.g1")
+	s.Expect(env.Client.Update(s.ctx, keys)).To(Succeed())
+	s.restart()
+	s.after(time.Hour)
+	s.Expect(s.secret(s.namespace(), meta.BackupRetiredSecret).Data).To(Equal(retired))
+	s.Expect(s.holds(meta.BackupJobSecret, "site-a")).To(Equal("1 2"))
 }
 
 func TestARetiredGenerationIsDestroyedWithItsKeyOnceItHasExpired(t *testing.T) {

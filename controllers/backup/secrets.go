@@ -120,6 +120,9 @@ func (r *Reconciler) audit(ctx context.Context, s *scope, hash string) error {
 	if err := s.readAnew(keys); err != nil || s.rotated {
 		return err
 	}
+	if slices.ContainsFunc(s.destinations, func(d *destination) bool { return d.outdated }) {
+		return r.audited(s, hash) // Which repositories there are is not known: the Secrets may be the only ones that still have them.
+	}
 	all, err := r.repositories(ctx, s, keys)
 	if err != nil {
 		return err
@@ -131,6 +134,11 @@ func (r *Reconciler) audit(ctx context.Context, s *scope, hash string) error {
 	if err := errors.Join(err, r.makeSecret(ctx, s, meta.BackupSecret, engine.PodArchive, all.archive, keys, nil), r.makeFilesSecret(ctx, s, all.archive, keys), r.makeRetiredSecret(ctx, s, all.retired, keys)); err != nil {
 		return err
 	}
+	return r.audited(s, hash)
+}
+
+// audited remembers that the Secrets are as they shall be, and when they are looked at next.
+func (r *Reconciler) audited(s *scope, hash string) error {
 	s.memory.secrets = hash
 	s.memory.audit = nextMoment(s.instanceID, s.now, r.options.AuditInterval)
 	if len(s.memory.wrong) > 0 {
@@ -139,20 +147,21 @@ func (r *Reconciler) audit(ctx context.Context, s *scope, hash string) error {
 	return nil
 }
 
-// repositories are those that can be come into: to archive, to back up and remove, and, retired ones, to restore.
+// repositories are what Secrets are made from: to archive, to back up and remove, and, retired ones, to restore. Those without
+// credentials cannot be configured anew, and stay as a Secret has them.
 type repositories struct {
 	archive, manage, retired []engine.Repository
 }
 
-// repositories of all destinations. Why others cannot be come into is noted in the memory.
+// repositories of all destinations. Why some cannot be configured is noted in the memory.
 func (r *Reconciler) repositories(ctx context.Context, s *scope, keys *corev1.Secret) (all repositories, err error) {
 	for i, d := range s.destinations {
-		if s.memory.wrong[d.name] != nil {
-			continue
-		}
-		c, err := r.loadCredentials(ctx, s, d)
-		if err != nil {
-			return all, err
+		var c credentials
+		lost := s.memory.wrong[d.name]
+		if lost == nil {
+			if c, err = r.loadCredentials(ctx, s, d); err != nil {
+				return all, err
+			}
 		}
 		repository := engine.Repository{
 			Destination: d.spec, Number: engine.NumberOf(i, d.status.Generation), Generation: d.status.Generation, Tenant: s.name, InstanceID: s.instanceID,
@@ -168,9 +177,10 @@ func (r *Reconciler) repositories(ctx context.Context, s *scope, keys *corev1.Se
 			into   func(*destination, engine.Repository, []other)
 		}{{c.archive, c.archiveData, all.toArchive}, {c.manage, c.manageData, all.toManage}} {
 			repository.CredentialsSecret, repository.Credentials = from+"/"+way.secret, way.data
-			if err := usable(repository); err != nil {
-				s.memory.wrong[d.name] = err
-				continue
+			if lost != nil {
+				repository.Credentials = nil
+			} else if err := usable(repository); err != nil {
+				s.memory.wrong[d.name], repository.Credentials = err, nil
 			}
 			way.into(d, repository, d.others(i, repository, keys))
 		}
@@ -210,15 +220,35 @@ func usable(r engine.Repository) error {
 	return err
 }
 
-// makeSecret makes one Secret be what it shall. A repository that it has and that cannot be configured now is left in it:
+// configurable are the repositories that can be configured, and, of the others, those that a Secret has, as they are in it:
 // out of it, the write-ahead log would go on without that destination, and leave a gap there.
-func (r *Reconciler) makeSecret(ctx context.Context, s *scope, name string, pod engine.PodKind, repositories []engine.Repository, keys *corev1.Secret, sealed *escrow) error {
-	key := types.NamespacedName{Namespace: s.namespace, Name: name}
-	if s.lacksOne(repositories) {
-		kept, err := r.holdsMore(ctx, s, key, repositories)
-		if err != nil || kept {
-			return err
+func (r *Reconciler) configurable(ctx context.Context, key types.NamespacedName, wanted []engine.Repository) ([]engine.Repository, error) {
+	if !slices.ContainsFunc(wanted, func(w engine.Repository) bool { return w.Credentials == nil }) {
+		return wanted, nil
+	}
+	live := &corev1.Secret{}
+	if err := get(ctx, r.api, key, &live); err != nil {
+		return nil, err
+	}
+	var all []engine.Repository
+	for _, w := range wanted {
+		if w.Credentials != nil {
+			all = append(all, w)
+		} else if live != nil {
+			if was, found := w.AsIn(live.Data); found {
+				all = append(all, was)
+			}
 		}
+	}
+	return all, nil
+}
+
+// makeSecret makes one Secret be what it shall.
+func (r *Reconciler) makeSecret(ctx context.Context, s *scope, name string, pod engine.PodKind, wanted []engine.Repository, keys *corev1.Secret, sealed *escrow) error {
+	key := types.NamespacedName{Namespace: s.namespace, Name: name}
+	repositories, err := r.configurable(ctx, key, wanted)
+	if err != nil {
+		return err
 	}
 	if len(repositories) == 0 {
 		return nil // There is nothing to say yet.
@@ -240,16 +270,14 @@ func (r *Reconciler) makeSecret(ctx context.Context, s *scope, name string, pod 
 }
 
 // makeFilesSecret makes the Secret that the application's data is verified and restored with, where it is backed up.
-func (r *Reconciler) makeFilesSecret(ctx context.Context, s *scope, repositories []engine.Repository, keys *corev1.Secret) error {
-	if !s.backsUpFiles() || len(repositories) == 0 {
+func (r *Reconciler) makeFilesSecret(ctx context.Context, s *scope, wanted []engine.Repository, keys *corev1.Secret) error {
+	if !s.backsUpFiles() {
 		return nil
 	}
 	key := types.NamespacedName{Namespace: s.namespace, Name: meta.BackupFilesSecret}
-	if s.lacksOne(repositories) {
-		kept, err := r.holdsMore(ctx, s, key, repositories)
-		if err != nil || kept {
-			return err
-		}
+	repositories, err := r.configurable(ctx, key, wanted)
+	if err != nil || len(repositories) == 0 {
+		return err
 	}
 	data, err := engine.ApplicationFiles(repositories)
 	if err != nil {
@@ -330,24 +358,4 @@ func (w wantedSecret) seal(live *corev1.Secret) ([]byte, error) {
 		return live.Data[meta.KeyEscrowFile], nil
 	}
 	return w.sealed.seal()
-}
-
-// holdsMore reports whether a Secret has one of the policy's destinations that is not among the repositories.
-func (r *Reconciler) holdsMore(ctx context.Context, s *scope, key types.NamespacedName, repositories []engine.Repository) (bool, error) {
-	live := &corev1.Secret{}
-	if err := get(ctx, r.api, key, &live); err != nil || live == nil {
-		return false, err
-	}
-	known, err := engine.ParseDestinations(live.Data[meta.KeyDestinations])
-	if err != nil {
-		return false, nil //nolint:nilerr // What cannot be read is made anew.
-	}
-	for _, d := range s.destinations {
-		has := slices.ContainsFunc(known.Destinations, func(k engine.Destination) bool { return k.Name == d.name })
-		able := among(repositories, d.name)
-		if has && !able && !d.aside.out() {
-			return true, nil
-		}
-	}
-	return false, nil
 }

@@ -24,6 +24,10 @@ var passphrases = regexp.MustCompile(fmt.Sprintf(`^[-A-Za-z0-9_+/=]{%d,}$`, Leas
 
 // repository writes the options of one repository.
 func (c *configuration) repository(r Repository) error {
+	if r.earlier != nil {
+		c.repeat(r)
+		return nil
+	}
 	if !passphrases.MatchString(r.Passphrase) {
 		return fmt.Errorf("the passphrase of destination %s is shorter than %d characters or holds others than letters, digits and -_+/=", r.Destination.Name, LeastPassphrase)
 	}
@@ -43,10 +47,13 @@ func (c *configuration) repository(r Repository) error {
 		if strings.ContainsFunc(options[i+1], func(c rune) bool { return c < ' ' || c == 0x7f }) {
 			return fmt.Errorf("destination %s: the value of %s holds a control character", r.Destination.Name, options[i])
 		}
-		c.options(fmt.Sprintf("repo%d-%s", r.Number, options[i]), options[i+1])
+		c.options(optionOf(r.Number)+options[i], options[i+1])
 	}
 	return nil
 }
+
+// optionOf is what the options of a repository begin with.
+func optionOf(repository int) string { return fmt.Sprintf("repo%d-", repository) }
 
 func (c *configuration) storage(r Repository) ([]string, error) {
 	switch {

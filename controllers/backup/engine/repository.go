@@ -48,6 +48,8 @@ type Repository struct {
 	CredentialsSecret string
 	// Credentials are the Secret's content. White space around values does not count.
 	Credentials map[string][]byte
+	// earlier is how it was configured before, for one that cannot be configured anew (AsIn); nil otherwise.
+	earlier *earlier
 }
 
 // Keys of a Secret with credentials.
