@@ -113,6 +113,9 @@ const (
 	ReasonExpiryFailed = "ExpiryFailed"
 	// ReasonExpiryHeld: backups that have expired are kept, since no newer one was verified.
 	ReasonExpiryHeld = "ExpiryHeld"
+	// ReasonRetiredOverdue: a repository under a key that was rotated is still there, although all of it has expired, or some
+	// of what has expired in it could not be removed.
+	ReasonRetiredOverdue = "RetiredOverdue"
 	// ReasonBackupsMissing: the destination holds fewer backups than it should. It stands until a person has seen it
 	// (AnnotationMissingBackupsSeen).
 	ReasonBackupsMissing = "BackupsMissing"

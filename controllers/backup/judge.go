@@ -65,6 +65,8 @@ type facts struct {
 	status    v1alpha1.DestinationStatus
 	// files says that the application's data is backed up, too.
 	files bool
+	// retired are the destination's generations that are not backed up to any more.
+	retired []generation
 	// lostClaim is the application's volume claim, if it mounts one that is missing and is to be backed up.
 	lostClaim string
 	// failure is what the last attempt to back up failed with, attempt when; empty if it did not fail.
@@ -168,6 +170,7 @@ func (s *scope) factsOf(d *destination) facts {
 		files:     s.backsUpFilesTo(d),
 		volume:    d.spec.Volume != nil, elsewhere: s.elsewhere(),
 		skipsFiles: s.backsUpFiles() && !s.backsUpFilesTo(d),
+		retired:    d.generations.Retired,
 		aside:      d.aside, uprooted: d.uprooted, asideInterval: s.asideInterval, status: d.status, silent: s.memory.silent, why: s.memory.why, archive: s.report.of(d), last: s.memory.report.of(d), until: s.until(d), backupSeen: d.backupSeen, proofSeen: d.proofSeen,
 	}
 	if engine.KeepsFiles(d.spec) {

@@ -48,6 +48,11 @@ func found(f *facts, catalogue engine.Catalogue, expiry engine.Expiry) {
 	f.backupSeen = &resultSeen{Result: engine.Result{Job: engine.JobBackup, Backup: &engine.Backup{}, Catalogue: &catalogue, Expiry: &expiry}, ended: noon, before: f.status}
 }
 
+// ended is what is known of a generation whose last backup was made so many days ago, and the first one 200 days earlier.
+func ended(days int) v1alpha1.DestinationStatus {
+	return v1alpha1.DestinationStatus{LastBackup: timeOf(at(-60 * 24 * days)), RecoverableFrom: timeOf(at(-60 * 24 * (days + 200)))}
+}
+
 func TestConditionsOfADestination(t *testing.T) {
 	const (
 		backedUp, pointInTime = v1alpha1.ConditionBackedUp, v1alpha1.ConditionPointInTimeRecoverable
@@ -228,6 +233,28 @@ func TestConditionsOfADestination(t *testing.T) {
 		"one is there that should have gone": {func(f *facts) {
 			found(f, engine.Catalogue{Backups: 11, NewestFinished: noon, Oldest: "20250801-013000F", OldestStarted: at(-60 * 24 * 183)}, engine.Expiry{})
 		}, retained, "False ExpiryFailed|20250801-013000F"},
+		"a retired generation has expired just now": {func(f *facts) { f.retired = []generation{{Number: 1, Since: at(-60 * 24 * 181), Status: ended(181)}} }, retained, "True Fresh"},
+		"a retired generation is still there": {func(f *facts) {
+			f.retired = []generation{{Number: 1, Since: at(-60 * 24 * 183), Status: ended(183), Failure: "Refused: 403"}}
+		}, retained, "False RetiredOverdue|403"},
+		"a retired generation is kept for want of a proof": {func(f *facts) {
+			f.retired = []generation{{Number: 1, Since: at(-60 * 24 * 183), Status: ended(183)}}
+		}, retained, "False RetiredOverdue|see Recoverable"},
+		"a retired generation is kept while suspended": {func(f *facts) {
+			f.suspended = true
+			f.retired = []generation{{Number: 1, Since: at(-60 * 24 * 183), Status: ended(183)}}
+		}, retained, "False RetiredOverdue|resume it"},
+		"what expired in a retired generation is still there": {func(f *facts) {
+			f.retired = []generation{{Number: 1, Since: at(-60 * 24 * 3), Status: ended(3), Failure: "Refused: 403"}}
+		}, retained, "False RetiredOverdue|what has expired"},
+		"the last attempt on a retired generation failed, and nothing is late": {func(f *facts) {
+			young := ended(3)
+			young.RecoverableFrom = timeOf(at(-60 * 24 * 30))
+			f.retired = []generation{{Number: 1, Since: at(-60 * 24 * 3), Status: young, Failure: "Refused: 403"}}
+		}, retained, "True Fresh"},
+		"a retired generation went, and the next backup is not due": {func(f *facts) {
+			f.status.Conditions = said(retained, metav1.ConditionFalse, v1alpha1.ReasonRetiredOverdue, at(-60))
+		}, retained, "True Fresh"},
 		"between two backups": {func(f *facts) {
 			f.status.Conditions = said(retained, metav1.ConditionFalse, v1alpha1.ReasonExpiryHeld, at(-60))
 		}, retained, "False ExpiryHeld: as before"},

@@ -24,6 +24,7 @@ var (
 	successTime  = perDestination("last_success_timestamp_seconds", "When the newest base backup of a destination ended, in seconds since 1970; 0 if there is none. Alert on its age.")
 	verifiedTime = perDestination("last_verified_timestamp_seconds", "When a backup of a destination was last restored and found good, in seconds since 1970; 0 if never. Alert on its age.")
 	snapshotTime = perDestination("last_snapshot_timestamp_seconds", "When the newest snapshot of the application's data in a destination had been made, in seconds since 1970; 0 if there is none. Only of tenants whose application's data is backed up. Alert on its age.")
+	rotationTime = perDestination("rotation_started_timestamp_seconds", "When the rotation of the key of a destination began that is under way, in seconds since 1970; 0 if none is. Alert on its age.")
 	storedBytes  = perDestination("repository_bytes", "Bytes that the base backups of a tenant take in a destination.")
 	storedCount  = perDestination("stored", "Complete base backups of a tenant in a destination.")
 	recoverySecs = perDestination("recovery_seconds", "How long the last verification took to restore a tenant's database from a destination, until it answered.")
@@ -34,7 +35,7 @@ var (
 	jobSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "freehold_backup_duration_seconds",
 		Help: "How long Jobs of backups and verifications took.", Buckets: []float64{5, 15, 30, 60, 120, 300, 600, 1800, 3600, 10800, 43200}}, []string{"job"})
 
-	ofDestinations = []*prometheus.GaugeVec{untilTime, fromTime, successTime, verifiedTime, snapshotTime, storedBytes, storedCount, recoverySecs}
+	ofDestinations = []*prometheus.GaugeVec{untilTime, fromTime, successTime, verifiedTime, snapshotTime, rotationTime, storedBytes, storedCount, recoverySecs}
 )
 
 func init() {
@@ -57,6 +58,7 @@ func showMetrics(s *scope) {
 		put(fromTime, seconds(d.status.RecoverableFrom))
 		put(successTime, seconds(d.status.LastBackup))
 		put(verifiedTime, seconds(d.status.LastVerified))
+		put(rotationTime, rotationStarted(d.status.Rotation))
 		if s.backsUpFilesTo(d) {
 			put(snapshotTime, seconds(d.filesStatus().LastSnapshot))
 		}
@@ -80,6 +82,14 @@ func showMetrics(s *scope) {
 	if s.report != nil {
 		walBytes.WithLabelValues(s.name).Set(float64(s.report.WALBytes))
 	}
+}
+
+// rotationStarted is when a rotation that is under way began; 0 if none is, or it waits for that.
+func rotationStarted(r *v1alpha1.KeyRotation) float64 {
+	if r == nil {
+		return 0
+	}
+	return seconds(r.StartedAt)
 }
 
 // seconds since 1970; 0 if there is no such time.

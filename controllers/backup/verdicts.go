@@ -277,6 +277,36 @@ func (f facts) unprovenText(found *resultSeen) string {
 // retained: the destination holds what it should, and nothing that should be gone. The result of a backup tells, or, of a
 // suspended instance, that of an expiry; between two of them the last word stands.
 func (f facts) retained() verdict {
+	v := f.currentRetained()
+	if v.status != metav1.ConditionTrue {
+		return v
+	}
+	for _, old := range f.retired {
+		if overdue, is := f.overdue(old); is {
+			return overdue
+		}
+	}
+	return v
+}
+
+// overdue is said of a retired generation that is there for longer than it should be, in whole or in part.
+func (f facts) overdue(old generation) (verdict, bool) {
+	late := func(due time.Time) bool { return f.now.Sub(due) > days(overdueDays) }
+	switch due := old.destroyedAt(f.policy.Retention); {
+	case late(due) && old.Failure != "":
+		return no(v1alpha1.ReasonRetiredOverdue, "the retired generation %d should have been destroyed on %s, and is not: %s", old.Number, moment(due), old.Failure), true
+	case late(due) && f.suspended:
+		return no(v1alpha1.ReasonRetiredOverdue, "the retired generation %d should have been destroyed on %s, and is not while the instance does not run; resume it, or destroy it by hand", old.Number, moment(due)), true
+	case late(due):
+		return no(v1alpha1.ReasonRetiredOverdue, "the retired generation %d should have been destroyed on %s, and is kept until a backup of the current one was restored and found good; see Recoverable", old.Number, moment(due)), true
+	case late(old.expiresFrom(f.policy.Retention)) && old.Failure != "":
+		return no(v1alpha1.ReasonRetiredOverdue, "what has expired in the retired generation %d was not removed: %s", old.Number, old.Failure), true
+	}
+	return verdict{}, false
+}
+
+// currentRetained judges the generation that is backed up to.
+func (f facts) currentRetained() verdict {
 	if v, lost := f.lost(); lost {
 		return v
 	}

@@ -78,6 +78,7 @@ var metrics = map[string][]string{
 	"freehold_backup_last_success_timestamp_seconds":      {"tenant", "destination"},
 	"freehold_backup_recoverable_until_timestamp_seconds": {"tenant", "destination"},
 	"freehold_backup_last_verified_timestamp_seconds":     {"tenant", "destination"},
+	"freehold_backup_rotation_started_timestamp_seconds":  {"tenant", "destination"},
 	"freehold_backup_recovery_seconds":                    {"tenant", "destination"},
 	"freehold_backup_repository_bytes":                    {"tenant", "destination"},
 	"freehold_backup_wal_bytes":                           {"tenant"},

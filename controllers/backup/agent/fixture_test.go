@@ -423,9 +423,18 @@ func (w *world) fails(pod *agenttest.Pod, reason, words string, args []string) e
 	return result
 }
 
+// backUp makes a base backup, and waits for the second after it ended: pgBackRest knows of no part of one, so that what is
+// written within the same second may not lie behind the backup.
 func (w *world) backUp(destination string) engine.Result {
 	w.t.Helper()
-	return w.must(w.backupPod(), w.options(destination).Args())
+	result := w.must(w.backupPod(), w.options(destination).Args())
+	agenttest.Eventually(w.t, "the second after the backup", func() error {
+		if past := time.Now(); !past.After(result.Backup.FinishedAt.Add(time.Second)) {
+			return fmt.Errorf("it is %s, and the backup is of %s", past, result.Backup.FinishedAt)
+		}
+		return nil
+	})
+	return result
 }
 
 // report asks the archiver.

@@ -25,8 +25,8 @@ func RunCreate(ctx context.Context, c Config, options engine.BackupOptions) (eng
 	return result, r.putEscrow(ctx)
 }
 
-// removalFile in a repository is the plan of its removal: it is written once all has been looked at, and goes last. Who was
-// killed in between goes on by it, since what is left can not be looked at any more.
+// removalFile in a repository is the plan of its removal: it is written once all has been looked at. It is all that stays, so
+// that who comes once more, after a Job that was killed, can tell what was destroyed from what is looked for at another place.
 const removalFile = "removal.txt"
 
 // RunDestroy removes a repository of which nothing is to be kept any more, all that belongs to it. It must be readable
@@ -38,44 +38,50 @@ func RunDestroy(ctx context.Context, c Config, options engine.BackupOptions) (en
 	if err != nil {
 		return result, err
 	}
-	stored, err := r.list(ctx)
-	if err != nil {
+	stored, planned, err := r.list(ctx)
+	switch {
+	case err != nil:
 		return result, err
-	}
-	if len(stored) == 0 { // Where else it may lie, nobody knows: its key stays.
+	case len(stored) == 0 && planned:
+		return result, nil
+	case len(stored) == 0: // Where else it may lie, nobody knows: its key stays.
 		return result, fail(engine.FailedDamaged, "destination %s: nothing lies where generation %d of the repository should; somebody else removed it, or it is looked for at another place", r.Name, r.Generation)
 	}
-	if !slices.Contains(stored, removalFile) {
-		if err := r.planRemoval(ctx, options); err != nil {
-			return result, err
-		}
+	if err := r.planRemoval(ctx, options, planned); err != nil {
+		return result, err
 	}
-	// The plan goes last.
-	for _, name := range append(slices.DeleteFunc(stored, func(name string) bool { return name == removalFile }), removalFile) {
+	for _, name := range stored {
 		if err := r.do(ctx, append(r.arguments("repo-rm", "--recurse"), name)...); err != nil {
 			return result, err
 		}
 	}
-	if stored, err = r.list(ctx); err == nil && len(stored) > 0 {
+	if stored, _, err = r.list(ctx); err == nil && len(stored) > 0 {
 		err = fail(engine.FailedEngine, "destination %s: after generation %d of the repository was removed, there is still %s", r.Name, r.Generation, strings.Join(stored, ", "))
 	}
 	return result, err
 }
 
-// list is what lies in the repository's folder itself.
-func (r *repository) list(ctx context.Context) ([]string, error) {
-	stored, err := r.ask(ctx, nil, r.arguments("repo-ls")...)
-	return strings.Fields(string(stored)), err
+// list is what lies in the repository's folder itself, and whether the plan of its removal is there, too.
+func (r *repository) list(ctx context.Context) (stored []string, planned bool, err error) {
+	listed, err := r.ask(ctx, nil, r.arguments("repo-ls")...)
+	stored = strings.Fields(string(listed))
+	planned = slices.Contains(stored, removalFile)
+	return slices.DeleteFunc(stored, func(name string) bool { return name == removalFile }), planned, err
 }
 
 // planRemoval looks whether the repository may be removed, and writes down that it will be. From a catalogue that cannot be
-// read, or that holds nothing although something is stored, nothing is removed.
-func (r *repository) planRemoval(ctx context.Context, options engine.BackupOptions) error {
+// read, or that holds nothing although something is stored, nothing is removed, unless the plan is there already: then it is
+// half gone.
+func (r *repository) planRemoval(ctx context.Context, options engine.BackupOptions, planned bool) error {
 	info, err := r.info(ctx)
+	_, holds := info.Newest()
+	if planned && halfGone(holds, err) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	if err := outlived(r.Name, info, options, r.config.Clock.Now()); err != nil {
+	if err := outlived(r.Name, info, options, r.config.Clock.Now()); err != nil || planned {
 		return err
 	}
 	labels := make([]string, len(info.Backups))
@@ -85,6 +91,14 @@ func (r *repository) planRemoval(ctx context.Context, options engine.BackupOptio
 	r.config.Log.Info("plan of what is removed: the whole repository", "destination", r.Name, "generation", r.Generation, "backups", labels)
 	_, err = r.ask(ctx, strings.NewReader(strings.Join(labels, "\n")+"\n"), append(r.arguments("repo-put", "--raw"), removalFile)...)
 	return err
+}
+
+// halfGone reports whether a repository looks as one does that is being removed. One that another key opens is not ours.
+func halfGone(holds bool, err error) bool {
+	if err != nil {
+		return asFailure(err).Reason != engine.FailedKey
+	}
+	return !holds
 }
 
 // outlived refuses to remove a repository that holds a backup, or a minute, that is to be kept, or nothing that it can be

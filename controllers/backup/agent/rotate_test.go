@@ -135,22 +135,31 @@ func (w *world) destroys(o engine.BackupOptions) {
 	if err := os.Rename(hidden+"-hidden", hidden); err != nil {
 		w.t.Fatal(err)
 	}
+	plan := filepath.Join(folder, "removal.txt")
+	if err := os.WriteFile(plan, []byte("all\n"), 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+	w.fails(w.backupPod(), engine.FailedEngine, "is kept for 180 days", o.DestroyArgs()) // Whoever put the plan there.
 	for _, part := range []string{"backup", "archive", meta.KeyEscrowFile} {
 		if _, err := os.Stat(filepath.Join(folder, part)); err != nil {
 			w.t.Fatalf("the refused removal took something: %v", err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(folder, "removal.txt"), []byte("all\n"), 0o644); err != nil {
-		w.t.Fatal(err)
+	for _, gone := range []string{"archive/main/archive.info", "archive/main/archive.info.copy", "backup/main/backup.info", "backup/main/backup.info.copy"} {
+		if err := os.Remove(filepath.Join(folder, gone)); err != nil {
+			w.t.Fatal(err)
+		}
 	}
-	if err := os.Remove(filepath.Join(folder, "archive/main/archive.info")); err != nil {
-		w.t.Fatal(err)
+	for range 2 { // The second one comes after one that was killed when all was done.
+		if result := w.must(w.backupPod(), o.DestroyArgs()); result.Job != engine.JobDestroy {
+			w.t.Fatalf("it left %+v", result)
+		}
+		if left, err := os.ReadDir(folder); err != nil || len(left) != 1 || left[0].Name() != "removal.txt" {
+			w.t.Fatalf("there is still %v, %v", left, err)
+		}
 	}
-	if result := w.must(w.backupPod(), o.DestroyArgs()); result.Job != engine.JobDestroy {
-		w.t.Fatalf("it left %+v", result)
+	if err := os.Remove(plan); err != nil {
+		w.t.Fatal(err)
 	}
 	w.fails(w.backupPod(), engine.FailedDamaged, "nothing lies where", o.DestroyArgs())
-	if left, err := os.ReadDir(folder); err == nil && len(left) > 0 {
-		w.t.Errorf("there is still %s", left[0].Name())
-	}
 }
