@@ -63,7 +63,7 @@ func describe(c *metav1.Condition) string {
 	return c.Type + "=" + string(c.Status) + " " + c.Reason + ": " + c.Message
 }
 
-var _ = Describe("A customer's files are backed up with the database", Ordered, Label("backups"), func() {
+var _ = Describe("A customer's files are backed up with the database", Ordered, Label("backups"), SpecPriority(long), func() {
 	customer, copied := named("with-files"), named("with-files-copy")
 	// Files go to either kind of server by a client of its own: restic's for S3, and that of the agent for SSH.
 	kept := []string{"s3-a", "sftp"}

@@ -14,7 +14,7 @@ import (
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 )
 
-var _ = Describe("A customer's keys of backups are rotated", Ordered, Label("backups", "long", "unsettled"), func() {
+var _ = Describe("A customer's keys of backups are rotated", Ordered, Label("backups", "long"), SpecPriority(long), func() {
 	customer := named("rotated")
 	const site = "s3-a"
 	var before time.Time

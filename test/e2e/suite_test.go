@@ -41,6 +41,8 @@ const (
 	evidenceInterval = "20s"
 	// asideInterval is how long a destination that is set aside waits for the next attempt here; the product's default is 15m.
 	asideInterval = "2m"
+	// verifications is how many tenants' backups are proven at a time here; the product's default is 2.
+	verifications = "4"
 
 	// prompt is for what the operator or the API server does by itself, patient for what also needs pods to
 	// start on a small machine that is busy with other stories.
@@ -127,7 +129,8 @@ func install(ctx context.Context, more ...string) {
 	GinkgoHelper()
 	arguments := []string{"upgrade", "--install", "freehold", filepath.Join(root(), "charts", "freehold"),
 		"--namespace", operatorNamespace, "--create-namespace", "--wait", "--timeout", "5m", "--hide-notes",
-		"--set", "auditInterval=" + auditInterval + ",probe.interval=" + probeInterval + ",backups.evidenceInterval=" + evidenceInterval + ",backups.asideInterval=" + asideInterval}
+		"--set", "auditInterval=" + auditInterval + ",probe.interval=" + probeInterval + ",backups.evidenceInterval=" + evidenceInterval + ",backups.asideInterval=" + asideInterval +
+			",backups.concurrentVerifications=" + verifications}
 	arguments = append(arguments, chartArguments()...)
 	run(ctx, "helm", append(arguments, more...)...)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 )
 
-var _ = Describe("A customer is backed up to a site and to a volume", Ordered, Label("backups"), func() {
+var _ = Describe("A customer is backed up to a site and to a volume", Ordered, Label("backups"), SpecPriority(long), func() {
 	customer := named("on-a-shelf")
 
 	BeforeAll(func(ctx SpecContext) {
