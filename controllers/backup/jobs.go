@@ -19,6 +19,7 @@ import (
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 	"github.com/freehold-dev/freehold/controllers/backup/engine"
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
+	"github.com/freehold-dev/freehold/controllers/internal/pods"
 )
 
 // The deadlines of Jobs: a stuck one is ended, and blocks no repository for longer.
@@ -180,15 +181,10 @@ func besideRepository(pod *corev1ac.PodSpecApplyConfiguration, destination strin
 
 // bare is a pod without containers, on the nodes where another one may run.
 func bare(like corev1.PodSpec, who *corev1ac.PodSecurityContextApplyConfiguration) (*corev1ac.PodSpecApplyConfiguration, error) {
-	spec := corev1ac.PodSpec().
+	spec := pods.Confine(corev1ac.PodSpec(), who).
 		WithRestartPolicy(corev1.RestartPolicyNever).
 		WithServiceAccountName(meta.DatabaseStatefulSet).
-		WithAutomountServiceAccountToken(false).
-		WithEnableServiceLinks(false).
-		WithTerminationGracePeriodSeconds(60).
-		WithSecurityContext(who.WithRunAsNonRoot(true).
-			WithFSGroupChangePolicy(corev1.FSGroupChangeOnRootMismatch).
-			WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault)))
+		WithTerminationGracePeriodSeconds(60)
 	if len(like.NodeSelector) > 0 {
 		spec.WithNodeSelector(like.NodeSelector)
 	}
@@ -247,10 +243,7 @@ func hardened(name string, like corev1.Container, args []string) *corev1ac.Conta
 	return corev1ac.Container().WithName(name).WithImage(like.Image).WithImagePullPolicy(like.ImagePullPolicy).
 		WithCommand(meta.AgentBinary).WithArgs(args...).
 		WithTerminationMessagePolicy(corev1.TerminationMessageFallbackToLogsOnError).
-		WithSecurityContext(corev1ac.SecurityContext().
-			WithAllowPrivilegeEscalation(false).WithReadOnlyRootFilesystem(true).WithRunAsNonRoot(true).
-			WithCapabilities(corev1ac.Capabilities().WithDrop("ALL")).
-			WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault)))
+		WithSecurityContext(pods.Confined())
 }
 
 // convert turns an object into another type with the same JSON.

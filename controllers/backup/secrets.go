@@ -121,7 +121,8 @@ func (r *Reconciler) audit(ctx context.Context, s *scope, hash string) error {
 		return err
 	}
 	if slices.ContainsFunc(s.destinations, func(d *destination) bool { return d.outdated }) {
-		return r.audited(s, hash) // Which repositories there are is not known: the Secrets may be the only ones that still have them.
+		r.audited(s, hash)
+		return nil // Which repositories there are is not known: the Secrets may be the only ones that still have them.
 	}
 	all, err := r.repositories(ctx, s, keys)
 	if err != nil {
@@ -134,17 +135,17 @@ func (r *Reconciler) audit(ctx context.Context, s *scope, hash string) error {
 	if err := errors.Join(err, r.makeSecret(ctx, s, meta.BackupSecret, engine.PodArchive, all.archive, keys, nil), r.makeFilesSecret(ctx, s, all.archive, keys), r.makeRetiredSecret(ctx, s, all.retired, keys)); err != nil {
 		return err
 	}
-	return r.audited(s, hash)
+	r.audited(s, hash)
+	return nil
 }
 
 // audited remembers that the Secrets are as they shall be, and when they are looked at next.
-func (r *Reconciler) audited(s *scope, hash string) error {
+func (r *Reconciler) audited(s *scope, hash string) {
 	s.memory.secrets = hash
 	s.memory.audit = nextMoment(s.instanceID, s.now, r.options.AuditInterval)
 	if len(s.memory.wrong) > 0 {
 		s.memory.audit = s.now.Add(min(troubledAudit, r.options.AuditInterval))
 	}
-	return nil
 }
 
 // repositories are what Secrets are made from: to archive, to back up and remove, and, retired ones, to restore. Those without

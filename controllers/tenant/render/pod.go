@@ -9,6 +9,7 @@ import (
 
 	"github.com/freehold-dev/freehold/api/v1alpha1"
 	"github.com/freehold-dev/freehold/controllers/internal/meta"
+	"github.com/freehold-dev/freehold/controllers/internal/pods"
 )
 
 const (
@@ -31,15 +32,10 @@ type identity struct{ user, group, fsGroup int64 }
 // podTemplate is what every pod has in common: Pod Security Standard "restricted", no token of a service account,
 // no environment variables from other Services.
 func podTemplate(in Inputs, component, account string, who identity, grace int64, scheduling v1alpha1.Scheduling) *corev1ac.PodTemplateSpecApplyConfiguration {
-	spec := corev1ac.PodSpec().
+	runsAs := corev1ac.PodSecurityContext().WithRunAsUser(who.user).WithRunAsGroup(who.group).WithFSGroup(who.fsGroup)
+	spec := pods.Confine(corev1ac.PodSpec(), runsAs).
 		WithServiceAccountName(account).
-		WithAutomountServiceAccountToken(false).
-		WithEnableServiceLinks(false).
-		WithTerminationGracePeriodSeconds(grace).
-		WithSecurityContext(corev1ac.PodSecurityContext().
-			WithRunAsNonRoot(true).WithRunAsUser(who.user).WithRunAsGroup(who.group).WithFSGroup(who.fsGroup).
-			WithFSGroupChangePolicy(corev1.FSGroupChangeOnRootMismatch).
-			WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault)))
+		WithTerminationGracePeriodSeconds(grace)
 	if len(scheduling.NodeSelector) > 0 {
 		labels := map[string]string{}
 		for name, value := range scheduling.NodeSelector {
@@ -110,10 +106,7 @@ func container(name, image string, pull corev1.PullPolicy, may limits) *corev1ac
 		WithTerminationMessagePolicy(corev1.TerminationMessageFallbackToLogsOnError).
 		WithResources(corev1ac.ResourceRequirements().
 			WithLimits(may.limitList()).WithRequests(may.requestList())).
-		WithSecurityContext(corev1ac.SecurityContext().
-			WithAllowPrivilegeEscalation(false).WithReadOnlyRootFilesystem(true).WithRunAsNonRoot(true).
-			WithCapabilities(corev1ac.Capabilities().WithDrop("ALL")).
-			WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault)))
+		WithSecurityContext(pods.Confined())
 }
 
 // agent runs Freehold's binary in one of its own images.
