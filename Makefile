@@ -59,7 +59,7 @@ test: ## Unit tests, tests against a real API server (envtest), tests of the loc
 	@hack/test.sh
 
 .PHONY: e2e
-e2e: ## User stories on a real cluster: the local one, or the one of KUBECONFIG | Linux, root, Debian or Ubuntu (local cluster) | first time about 50 min, then 30 min
+e2e: ## User stories on a real cluster: the local one, or the one of KUBECONFIG | Linux, root, Debian or Ubuntu (local cluster) | first time about 65 min, then 45 min
 	@hack/e2e.sh
 
 .PHONY: bench

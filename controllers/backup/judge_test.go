@@ -240,17 +240,16 @@ func TestConditionsOfADestination(t *testing.T) {
 		"a retired generation is kept for want of a proof": {func(f *facts) {
 			f.retired = []generation{{Number: 1, Since: at(-60 * 24 * 183), Status: ended(183)}}
 		}, retained, "False RetiredOverdue|see Recoverable"},
-		"a retired generation is kept while suspended": {func(f *facts) {
-			f.suspended = true
-			f.retired = []generation{{Number: 1, Since: at(-60 * 24 * 183), Status: ended(183)}}
-		}, retained, "False RetiredOverdue|resume it"},
 		"what expired in a retired generation is still there": {func(f *facts) {
-			f.retired = []generation{{Number: 1, Since: at(-60 * 24 * 3), Status: ended(3), Failure: "Refused: 403"}}
+			f.retired = []generation{{Number: 1, Since: at(-60 * 24 * 3), Status: ended(3), Failure: "Refused: 403", Failures: patientFailures}}
 		}, retained, "False RetiredOverdue|what has expired"},
+		"what expired in a retired generation was not removed once": {func(f *facts) {
+			f.retired = []generation{{Number: 1, Since: at(-60 * 24 * 3), Status: ended(3), Failure: "Unreachable: timeout", Failures: 1}}
+		}, retained, "True Fresh"},
 		"the last attempt on a retired generation failed, and nothing is late": {func(f *facts) {
 			young := ended(3)
 			young.RecoverableFrom = timeOf(at(-60 * 24 * 30))
-			f.retired = []generation{{Number: 1, Since: at(-60 * 24 * 3), Status: young, Failure: "Refused: 403"}}
+			f.retired = []generation{{Number: 1, Since: at(-60 * 24 * 3), Status: young, Failure: "Refused: 403", Failures: patientFailures}}
 		}, retained, "True Fresh"},
 		"a retired generation went, and the next backup is not due": {func(f *facts) {
 			f.status.Conditions = said(retained, metav1.ConditionFalse, v1alpha1.ReasonRetiredOverdue, at(-60))

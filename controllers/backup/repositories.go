@@ -23,6 +23,9 @@ type repositories struct {
 // repositories of all destinations. Why some cannot be configured is noted in the memory.
 func (r *Reconciler) repositories(ctx context.Context, s *scope, keys *corev1.Secret) (all repositories, err error) {
 	for i, d := range s.destinations {
+		if d.outdated {
+			continue
+		}
 		var c credentials
 		lost := s.memory.wrong[d.name]
 		if lost == nil {
@@ -87,10 +90,15 @@ func usable(r engine.Repository) error {
 	return err
 }
 
+// anyOutdated reports whether what stands beside the keys was brought back from before a rotation.
+func (s *scope) anyOutdated() bool {
+	return slices.ContainsFunc(s.destinations, func(d *destination) bool { return d.outdated })
+}
+
 // configurable are the repositories that can be configured, and, of the others, those that a Secret has, as they are in it:
 // out of it, the write-ahead log would go on without that destination, and leave a gap there.
-func (r *Reconciler) configurable(ctx context.Context, key types.NamespacedName, wanted []engine.Repository) ([]engine.Repository, error) {
-	if !slices.ContainsFunc(wanted, func(w engine.Repository) bool { return w.Credentials == nil }) {
+func (r *Reconciler) configurable(ctx context.Context, s *scope, key types.NamespacedName, wanted []engine.Repository) ([]engine.Repository, error) {
+	if !s.anyOutdated() && !slices.ContainsFunc(wanted, func(w engine.Repository) bool { return w.Credentials == nil }) {
 		return wanted, nil
 	}
 	live := &corev1.Secret{}
@@ -98,7 +106,7 @@ func (r *Reconciler) configurable(ctx context.Context, key types.NamespacedName,
 		return nil, err
 	}
 	var all []engine.Repository
-	for _, w := range wanted {
+	for _, w := range append(slices.Clone(wanted), s.outdatedIn(live)...) {
 		if w.Credentials != nil {
 			all = append(all, w)
 		} else if live != nil {
@@ -108,4 +116,25 @@ func (r *Reconciler) configurable(ctx context.Context, key types.NamespacedName,
 		}
 	}
 	return all, nil
+}
+
+// outdatedIn are the repositories that a Secret has of destinations of which it is not known which ones they have. One that
+// is set aside goes all the same.
+func (s *scope) outdatedIn(live *corev1.Secret) []engine.Repository {
+	var all []engine.Repository
+	if live == nil {
+		return nil
+	}
+	known, err := engine.ParseDestinations(live.Data[meta.KeyDestinations])
+	if err != nil {
+		return nil // What cannot be read is made anew.
+	}
+	for i, d := range s.destinations {
+		for _, k := range known.Destinations {
+			if d.outdated && !d.aside.out() && k.Name == d.name {
+				all = append(all, engine.Repository{Destination: d.spec, Number: engine.NumberOf(i, k.Generation), Generation: k.Generation})
+			}
+		}
+	}
+	return all
 }

@@ -314,12 +314,14 @@ func (r *Reconciler) recordNext(ctx context.Context, s *scope, d *destination, j
 // recordRetired notes what was removed from a retired generation, or that it was destroyed.
 func (r *Reconciler) recordRetired(s *scope, d *destination, i int, job *batchv1.Job, result engine.Result) {
 	old := &d.generations.Retired[i]
-	old.Attempt, old.Failure = s.now, ""
+	failures := old.Failures
+	old.Attempt, old.Failures, old.Failure = s.now, 0, ""
 	kind := job.Labels[v1alpha1.LabelBackupJob]
 	removes := kind == engine.JobDestroy || kind == engine.JobExpire
 	switch {
 	case removes && result.Failure != nil:
-		old.Failure = result.Failure.Reason + ": " + conditions.Shorten(result.Failure.Message, 500)
+		old.Failures = failures
+		old.failed(result.Failure.Reason+": "+conditions.Shorten(result.Failure.Message, 500), s.now)
 		r.tellRotation(s, corev1.EventTypeWarning, v1alpha1.ReasonExpiryFailed, fmt.Sprintf("removing what has expired from the retired generation %d of %s failed (%s): %s", old.Number, d.name, result.Failure.Reason, result.Failure.Message))
 	case kind == engine.JobDestroy:
 		r.tellRotation(s, corev1.EventTypeNormal, v1alpha1.ReasonDestroyed, fmt.Sprintf("the retired generation %d of %s has expired and was destroyed; its key goes now", old.Number, d.name))

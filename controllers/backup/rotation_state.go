@@ -227,15 +227,18 @@ type other struct {
 	retired, archivedTo bool
 }
 
-// others are the repositories of a destination beside the current one. One whose key is lost cannot be configured anew. at is
-// the place of the destination among all.
+// others are the repositories of a destination beside the current one. A retired one whose key is lost cannot be configured
+// anew; one that is prepared is not gone over to without. at is the place of the destination among all.
 func (d *destination) others(at int, like engine.Repository, keys *corev1.Secret) []other {
 	var all []other
 	add := func(n generation, o other) {
 		o.Repository = like
 		o.Generation, o.Number = n.Number, engine.NumberOf(at, n.Number)
 		o.Passphrase = string(keys.Data[passphraseKey(d.name, n.Number)])
-		if o.Passphrase == "" {
+		switch {
+		case o.Passphrase == "" && !o.retired:
+			return
+		case o.Passphrase == "":
 			o.Credentials = nil
 		}
 		all = append(all, o)
@@ -259,7 +262,7 @@ func (r *Reconciler) makeRetiredSecret(ctx context.Context, s *scope, wanted []e
 	if expected == 0 && rotated {
 		return r.removeRetiredSecret(ctx, key)
 	}
-	retired, err := r.configurable(ctx, key, wanted)
+	retired, err := r.configurable(ctx, s, key, wanted)
 	if err != nil || len(retired) == 0 {
 		return err
 	}

@@ -337,7 +337,6 @@ func TestAFirstKeyIsNotRotatedForWhatWasAskedBefore(t *testing.T) {
 	s.Expect(s.keys()).To(Equal([]string{"site-a.g1", "site-a.g2", "site-b.g1"}))
 }
 
-// A new repository that takes no log would have the log fill its volume, although the old one takes all of it.
 // refuses has the second generation of site-a take no log, until the function that it returns is called.
 func (s *stage) refuses() func() {
 	since, well := s.clock.Now(), s.archive
@@ -353,6 +352,7 @@ func (s *stage) refuses() func() {
 	return func() { s.archive = well }
 }
 
+// A new repository that takes no log would have the log fill its volume, although the old one takes all of it.
 func TestANewRepositoryThatTakesNoLogIsTakenOutAgain(t *testing.T) {
 	s := newStage(t, "rotation-deaf")
 	s.follows()
@@ -394,6 +394,25 @@ func TestANewRepositoryIsTakenOutWhileAnotherDestinationCannotBeConfigured(t *te
 	s.after(2 * time.Minute)
 	s.Expect(s.secret(s.namespace(), meta.BackupSecret).Data).To(Equal(before), "site-b is archived to with the credentials that it had")
 	s.Expect(s.holds(meta.BackupJobSecret, "site-b")).To(Equal("1"))
+}
+
+func TestAGenerationWhoseKeyIsLostIsNotGoneOverTo(t *testing.T) {
+	s := newStage(t, "rotation-unkeyed")
+	s.follows()
+	s.converged()
+	s.asksForRotation("now")
+	s.end(s.step(engine.JobCreate, "site-a", 2), engine.Result{Job: engine.JobCreate, Destination: "site-a"})
+	s.passes()
+	s.end(s.step(engine.JobBackup, "site-a", 2), s.backedUp("site-a", 1))
+	s.passes()
+	keys := s.secret(s.operatorNamespace(), meta.BackupKeysSecret(s.instanceID()))
+	delete(keys.Data, "site-a.g2")
+	s.Expect(env.Client.Update(s.ctx, keys)).To(Succeed())
+	s.after(11 * time.Minute)
+	s.after(11 * time.Minute)
+	s.Expect(s.site("site-a").Generation).To(Equal(int32(1)))
+	s.Expect(s.holds(meta.BackupSecret, "site-a")).To(Equal("1"), "the log goes to the one whose key is there")
+	s.Expect(s.condition(v1alpha1.ConditionBackedUp)).To(HavePrefix("True"))
 }
 
 func TestARetiredGenerationWhoseKeyIsLostStaysWhereItCanStillBeRestoredFrom(t *testing.T) {
@@ -508,6 +527,22 @@ func TestKeysFromBeforeARotationDoNotTurnItBack(t *testing.T) {
 	s.Expect(text(s.site("site-a").Conditions, v1alpha1.ConditionBackedUp)).To(HavePrefix("False KeysLost"))
 	s.Expect(s.holds(meta.BackupSecret, "site-a")).To(Equal("2"), "the log goes where it went")
 	s.Expect(text(s.site("site-b").Conditions, v1alpha1.ConditionRecoverable)).To(HavePrefix("True"))
+
+	before, since, well := s.secret(s.namespace(), meta.BackupJobSecret).Data, s.clock.Now(), s.archive
+	s.archive = func() engine.Report {
+		report := well()
+		report.WALBytes, report.WALVolumeFree = 4<<30, 4<<30
+		for i := range report.Destinations {
+			if report.Destinations[i].Name == "site-b" {
+				report.Destinations[i].Failure, report.Destinations[i].Since = &engine.Failure{Reason: engine.FailedUnreachable, Message: "timeout"}, since
+			}
+		}
+		return report
+	}
+	s.after(17 * time.Minute)
+	s.Expect(s.holds(meta.BackupSecret, "site-b")).To(BeEmpty(), "a dead site is taken out all the same")
+	s.Expect(s.holds(meta.BackupSecret, "site-a")).To(Equal("2"))
+	s.Expect(s.secret(s.namespace(), meta.BackupJobSecret).Data).To(Equal(before), "and the newest keys that are sealed stay so")
 }
 
 func TestNothingIsDestroyedForAGenerationThatMayNotBeGood(t *testing.T) {

@@ -120,12 +120,16 @@ func (r *Reconciler) audit(ctx context.Context, s *scope, hash string) error {
 	if err := s.readAnew(keys); err != nil || s.rotated {
 		return err
 	}
-	if slices.ContainsFunc(s.destinations, func(d *destination) bool { return d.outdated }) {
-		r.audited(s, hash)
-		return nil // Which repositories there are is not known: the Secrets may be the only ones that still have them.
-	}
 	all, err := r.repositories(ctx, s, keys)
 	if err != nil {
+		return err
+	}
+	if s.anyOutdated() {
+		// Which repositories there are is not known: the other Secrets may be the only ones that still have them.
+		err := r.makeSecret(ctx, s, meta.BackupSecret, engine.PodArchive, all.archive, keys, nil)
+		if err == nil {
+			r.audited(s, hash)
+		}
 		return err
 	}
 	sealed, err := r.loadEscrow(ctx, s, keys)
@@ -151,7 +155,7 @@ func (r *Reconciler) audited(s *scope, hash string) {
 // makeSecret makes one Secret be what it shall.
 func (r *Reconciler) makeSecret(ctx context.Context, s *scope, name string, pod engine.PodKind, wanted []engine.Repository, keys *corev1.Secret, sealed *escrow) error {
 	key := types.NamespacedName{Namespace: s.namespace, Name: name}
-	repositories, err := r.configurable(ctx, key, wanted)
+	repositories, err := r.configurable(ctx, s, key, wanted)
 	if err != nil {
 		return err
 	}
@@ -180,7 +184,7 @@ func (r *Reconciler) makeFilesSecret(ctx context.Context, s *scope, wanted []eng
 		return nil
 	}
 	key := types.NamespacedName{Namespace: s.namespace, Name: meta.BackupFilesSecret}
-	repositories, err := r.configurable(ctx, key, wanted)
+	repositories, err := r.configurable(ctx, s, key, wanted)
 	if err != nil || len(repositories) == 0 {
 		return err
 	}

@@ -26,6 +26,8 @@ const (
 	catalogueSlack = 24 * time.Hour
 	// overdueDays is how many days beyond its time an expired backup may be there: it goes with the next daily run.
 	overdueDays = 2
+	// patientFailures is how many attempts in a row, one a day, may fail to remove what has expired in a retired generation.
+	patientFailures = 3
 	// mostRemoved is how many removed backups a result names.
 	mostRemoved = 20
 )
@@ -295,11 +297,9 @@ func (f facts) overdue(old generation) (verdict, bool) {
 	switch due := old.destroyedAt(f.policy.Retention); {
 	case late(due) && old.Failure != "":
 		return no(v1alpha1.ReasonRetiredOverdue, "the retired generation %d should have been destroyed on %s, and is not: %s", old.Number, moment(due), old.Failure), true
-	case late(due) && f.suspended:
-		return no(v1alpha1.ReasonRetiredOverdue, "the retired generation %d should have been destroyed on %s, and is not while the instance does not run; resume it, or destroy it by hand", old.Number, moment(due)), true
 	case late(due):
 		return no(v1alpha1.ReasonRetiredOverdue, "the retired generation %d should have been destroyed on %s, and is kept until a backup of the current one was restored and found good; see Recoverable", old.Number, moment(due)), true
-	case late(old.expiresFrom(f.policy.Retention)) && old.Failure != "":
+	case old.Failures >= patientFailures && old.Status.RecoverableFrom != nil && late(old.expiresFrom(f.policy.Retention)):
 		return no(v1alpha1.ReasonRetiredOverdue, "what has expired in the retired generation %d was not removed: %s", old.Number, old.Failure), true
 	}
 	return verdict{}, false

@@ -73,10 +73,21 @@ func (s *scope) proofs() []proof {
 	var all []proof
 	for _, d := range s.destinations {
 		if d.usable() && !d.aside.torn() && d.uprooted.IsZero() {
+			asked := latest(asked, s.holdsUpDestruction(d))
 			all = append(all, proof{name: d.name, full: ptr.Deref(d.status.FullBackups, 0) > 0, verified: d.provenBoth(s.backsUpFilesTo(d)), unproven: s.unproven(d), asked: asked})
 		}
 	}
 	return all
+}
+
+// holdsUpDestruction is since when a proof of a destination is wanted for a retired generation that has expired; zero if none is.
+func (s *scope) holdsUpDestruction(d *destination) (since time.Time) {
+	for _, old := range d.generations.Retired {
+		if !old.destroyedAt(s.observed.policy.Spec.Retention).After(s.now) {
+			since = latest(since, old.Since)
+		}
+	}
+	return since
 }
 
 // unproven is the last verification that proved nothing. After a restart of the operator the condition tells.

@@ -201,7 +201,7 @@ func (w *writers) together() []string {
 // What the operator does in a restore is restarted at every pass by the tests of controllers/backup, against a real API
 // server; here are the deaths that need a real node: of the engine in the middle of its work, beside that of the operator,
 // and of everything at once.
-var _ = Describe("Everything that backs up is killed", Ordered, Serial, Label("backups", "long"), func() {
+var _ = Describe("Everything that backs up is killed", Ordered, Serial, Label("backups"), func() {
 	customer := named("mortal")
 	var both writers
 

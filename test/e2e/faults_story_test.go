@@ -96,7 +96,7 @@ func wrongPassphrase(c *customer, site string) fault {
 
 // All six begin at once, so that all can be told at once. No destination of these customers is well meanwhile: the
 // write-ahead log waits on their volumes.
-var _ = Describe("Destinations fail in six ways", Ordered, SpecPriority(long), Label("backups", "long"), func() {
+var _ = Describe("Destinations fail in six ways", Ordered, SpecPriority(long), Label("backups"), func() {
 	north, south := named("north"), named("south")
 	faults := []fault{
 		siteFault(north, "s3-c", v1alpha1.ReasonUntrusted, "certificate", "certificate", "expired"),

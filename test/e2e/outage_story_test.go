@@ -115,7 +115,7 @@ func (c *customer) logBytes(ctx context.Context) int64 {
 	return size << 10
 }
 
-var _ = Describe("A site is dead under load", Ordered, SpecPriority(long), Label("backups", "long"), func() {
+var _ = Describe("A site is dead under load", Ordered, SpecPriority(long), Label("backups"), func() {
 	customer := named("steady")
 	var seen outage
 	var began time.Time

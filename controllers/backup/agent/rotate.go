@@ -45,7 +45,7 @@ func RunDestroy(ctx context.Context, c Config, options engine.BackupOptions) (en
 	case len(stored) == 0 && planned:
 		return result, nil
 	case len(stored) == 0: // Where else it may lie, nobody knows: its key stays.
-		return result, fail(engine.FailedDamaged, "destination %s: nothing lies where generation %d of the repository should; somebody else removed it, or it is looked for at another place", r.Name, r.Generation)
+		return result, fail(engine.FailedDamaged, "destination %s: nothing lies where generation %d of the repository should; somebody else removed it, or it is looked for at another place. If you removed it, put an empty file %s there: then its key goes, too", r.Name, r.Generation, removalFile)
 	}
 	if err := r.planRemoval(ctx, options, planned); err != nil {
 		return result, err
@@ -93,12 +93,14 @@ func (r *repository) planRemoval(ctx context.Context, options engine.BackupOptio
 	return err
 }
 
-// halfGone reports whether a repository looks as one does that is being removed. One that another key opens is not ours.
+// halfGone reports whether a repository looks as one does that is being removed. One that cannot be looked at, or that another
+// key opens, does not.
 func halfGone(holds bool, err error) bool {
-	if err != nil {
-		return asFailure(err).Reason != engine.FailedKey
+	if err == nil {
+		return !holds
 	}
-	return !holds
+	reason := asFailure(err).Reason
+	return reason == engine.FailedDamaged || reason == engine.FailedEngine
 }
 
 // outlived refuses to remove a repository that holds a backup, or a minute, that is to be kept, or nothing that it can be

@@ -51,13 +51,13 @@ func (r Repository) names(file string) bool {
 	return file == ResticFile(name, r.Generation)
 }
 
-// repeat puts a repository in as it was.
+// repeat puts a repository in as it was. What another generation of the destination was configured anew with is not put back.
 func (c *configuration) repeat(r Repository) {
 	for i := 0; i < len(r.earlier.options); i += 2 {
 		c.options(optionOf(r.Number)+r.earlier.options[i], r.earlier.options[i+1])
 	}
 	for name, content := range r.earlier.files {
-		if name != ResticFile(string(r.Destination.Name), r.Generation) {
+		if _, anew := c.files[name]; !anew && name != ResticFile(string(r.Destination.Name), r.Generation) {
 			c.files[name] = content
 		}
 	}

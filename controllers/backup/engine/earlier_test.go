@@ -18,11 +18,12 @@ func bare(r Repository) Repository {
 
 func TestWhatCannotBeConfiguredAnewStaysByteByByte(t *testing.T) {
 	host := Database{Host: "db"}
-	second := s3("", 0, authority(t))
+	bundle := authority(t)
+	second := s3("", 0, bundle)
 	second.Generation, second.Number = 2, NumberOf(0, 2)
 	shelf := volume()
 	shelf.Number = 6
-	all := []Repository{s3("", 0, authority(t)), gcs(), azureWith(CredentialAccountKey, "Zm9v"), sftp(), shelf, second}
+	all := []Repository{s3("", 0, bundle), gcs(), azureWith(CredentialAccountKey, "Zm9v"), sftp(), shelf, second}
 	makers := map[string]func([]Repository) (map[string][]byte, error){
 		"Archive":          func(r []Repository) (map[string][]byte, error) { return Files(PodArchive, r, Database{}) },
 		"Job":              func(r []Repository) (map[string][]byte, error) { return Files(PodJob, r, host) },
@@ -66,6 +67,26 @@ func TestARepositoryGoesWithAllOfItsFilesAndTheOthersStay(t *testing.T) {
 	got, err := Files(PodJob, []Repository{first}, Database{Host: "db"})
 	if err != nil || !maps.EqualFunc(got, want, slices.Equal) {
 		t.Errorf("%s, %v, want %s", got, err, want)
+	}
+}
+
+func TestAnEarlierGenerationDoesNotPutBackWhatWasReplaced(t *testing.T) {
+	second := sftp()
+	second.Generation, second.Number = 2, NumberOf(3, 2)
+	before, err := Files(PodJob, []Repository{sftp(), second}, Database{Host: "db"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := sftp()
+	first.Credentials = map[string][]byte{CredentialSSHKey: sshKey("openssh-key-v1\x00\x00\x00\x00\x04none\x00 replaced")}
+	want, err := Files(PodJob, []Repository{first}, Database{Host: "db"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	was, _ := bare(second).AsIn(before)
+	got, err := Files(PodJob, []Repository{first, was}, Database{Host: "db"})
+	if file := "cellar" + sshKeySuffix; err != nil || !slices.Equal(got[file], want[file]) || slices.Equal(got[file], before[file]) {
+		t.Errorf("%s, %v, want %s", got[file], err, want[file])
 	}
 }
 
