@@ -6,7 +6,7 @@
 #   LABELS=filter       only the stories whose labels match, in Ginkgo's words; by default those that fit the POLICY
 #   KEEP_CLUSTER=yes    leave the local cluster running (also: it was running before)
 #   POLICY=weak         how the local cluster enforces NetworkPolicy: strict (default) | weak | none
-#   PROCS=2             how many stories are told at a time; by default four, since they mostly wait
+#   PROCS=2             how many stories are told at a time; by default four, which keep two processors busy
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source hack/lib.sh

@@ -337,6 +337,13 @@ func TestAFirstKeyIsNotRotatedForWhatWasAskedBefore(t *testing.T) {
 	s.Expect(s.keys()).To(Equal([]string{"site-a.g1", "site-a.g2", "site-b.g1"}))
 }
 
+// beginsToRotate makes the second generation of site-a: the database is about to archive to both.
+func (s *stage) beginsToRotate() {
+	s.asksForRotation("now")
+	s.end(s.step(engine.JobCreate, "site-a", 2), engine.Result{Job: engine.JobCreate, Destination: "site-a"})
+	s.passes()
+}
+
 // refuses has the second generation of site-a take no log, until the function that it returns is called.
 func (s *stage) refuses() func() {
 	since, well := s.clock.Now(), s.archive
@@ -357,9 +364,7 @@ func TestANewRepositoryThatTakesNoLogIsTakenOutAgain(t *testing.T) {
 	s := newStage(t, "rotation-deaf")
 	s.follows()
 	s.converged()
-	s.asksForRotation("now")
-	s.end(s.step(engine.JobCreate, "site-a", 2), engine.Result{Job: engine.JobCreate, Destination: "site-a"})
-	s.passes()
+	s.beginsToRotate()
 	s.after(2 * time.Second)
 	s.Expect(s.holds(meta.BackupSecret, "site-a")).To(Equal("1 2"))
 	takes := s.refuses()
@@ -383,9 +388,7 @@ func TestANewRepositoryIsTakenOutWhileAnotherDestinationCannotBeConfigured(t *te
 	s.after(time.Hour)
 	s.Expect(text(s.site("site-b").Conditions, v1alpha1.ConditionBackedUp)).To(HavePrefix("False CredentialsMissing"))
 	before := s.secret(s.namespace(), meta.BackupSecret).Data
-	s.asksForRotation("now")
-	s.end(s.step(engine.JobCreate, "site-a", 2), engine.Result{Job: engine.JobCreate, Destination: "site-a"})
-	s.passes()
+	s.beginsToRotate()
 	s.after(2 * time.Second)
 	s.Expect(s.holds(meta.BackupSecret, "site-a")).To(Equal("1 2"))
 	s.Expect(s.holds(meta.BackupSecret, "site-b")).To(Equal("1"))
@@ -400,9 +403,7 @@ func TestAGenerationWhoseKeyIsLostIsNotGoneOverTo(t *testing.T) {
 	s := newStage(t, "rotation-unkeyed")
 	s.follows()
 	s.converged()
-	s.asksForRotation("now")
-	s.end(s.step(engine.JobCreate, "site-a", 2), engine.Result{Job: engine.JobCreate, Destination: "site-a"})
-	s.passes()
+	s.beginsToRotate()
 	s.end(s.step(engine.JobBackup, "site-a", 2), s.backedUp("site-a", 1))
 	s.passes()
 	keys := s.secret(s.operatorNamespace(), meta.BackupKeysSecret(s.instanceID()))
@@ -430,6 +431,18 @@ func TestARetiredGenerationWhoseKeyIsLostStaysWhereItCanStillBeRestoredFrom(t *t
 	s.after(time.Hour)
 	s.Expect(s.secret(s.namespace(), meta.BackupRetiredSecret).Data).To(Equal(retired))
 	s.Expect(s.holds(meta.BackupJobSecret, "site-a")).To(Equal("1 2"))
+}
+
+func TestARetiredGenerationAsksForTheProofThatItsDestructionWaitsFor(t *testing.T) {
+	policy := &v1alpha1.BackupPolicy{Spec: v1alpha1.BackupPolicySpec{Retention: v1alpha1.BackupRetention{BackupDays: 14, PointInTimeDays: 6}}}
+	old := generation{Number: 1, Since: at(-60 * 24 * 15), Status: ended(15)}
+	d := &destination{generations: generations{Current: 2, Retired: []generation{old}}}
+	for days, want := range map[int]time.Time{-2: {}, 0: old.Since} {
+		s := &scope{now: noon.AddDate(0, 0, days), observed: observed{policy: policy}}
+		if got := s.holdsUpDestruction(d); !got.Equal(want) {
+			t.Errorf("on day %d a proof since %s is asked for, want %s", days, got, want)
+		}
+	}
 }
 
 func TestARetiredGenerationIsDestroyedWithItsKeyOnceItHasExpired(t *testing.T) {

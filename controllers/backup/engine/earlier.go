@@ -51,23 +51,15 @@ func (r Repository) names(file string) bool {
 	return file == ResticFile(name, r.Generation)
 }
 
-// repeat puts a repository in as it was. What another generation of the destination was configured anew with is not put back.
+// repeat puts a repository in as it was, restic's way to it included. What another generation of the destination was
+// configured anew with is not put back.
 func (c *configuration) repeat(r Repository) {
 	for i := 0; i < len(r.earlier.options); i += 2 {
 		c.options(optionOf(r.Number)+r.earlier.options[i], r.earlier.options[i+1])
 	}
 	for name, content := range r.earlier.files {
-		if _, anew := c.files[name]; !anew && name != ResticFile(string(r.Destination.Name), r.Generation) {
+		if _, anew := c.files[name]; !anew {
 			c.files[name] = content
 		}
-	}
-}
-
-// repeatRestic puts the way of restic to a repository in as it was, if there was one.
-func (c *configuration) repeatRestic(r Repository) {
-	(&configuration{files: c.files}).repeat(r)
-	name := ResticFile(string(r.Destination.Name), r.Generation)
-	if content, found := r.earlier.files[name]; found {
-		c.files[name] = content
 	}
 }

@@ -68,14 +68,10 @@ func ApplicationFiles(repositories []Repository) (map[string][]byte, error) {
 
 // restic writes how restic reaches one repository.
 func (c *configuration) restic(r Repository) error {
-	if r.earlier != nil {
-		c.repeatRestic(r)
-		return nil
-	}
 	// The same is checked, and the same files are named, as for pgBackRest.
 	beside := &configuration{files: c.files}
-	if err := beside.repository(r); err != nil {
-		return err
+	if err := beside.repository(r); err != nil || r.earlier != nil {
+		return err // A repository that is repeated brings restic's file along.
 	}
 	made, err := r.restic()
 	if err != nil {
