@@ -30,7 +30,11 @@ start_local_cluster() {
 
 if [ -z "${KUBECONFIG:-}" ]; then
   if devcluster status >/dev/null 2>&1; then KEEP_CLUSTER=yes; fi
-  [ -n "${KEEP_CLUSTER:-}" ] || trap 'devcluster down' EXIT
+  if [ -z "${KEEP_CLUSTER:-}" ]; then
+    # A run that was killed leaves the database of its cluster: "up" would bring the customers of half-told stories back.
+    devcluster down
+    trap 'devcluster down' EXIT
+  fi
   start_local_cluster
 fi
 

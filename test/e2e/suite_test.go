@@ -36,7 +36,7 @@ const (
 	// auditInterval is how often the operator looks at a tenant's Secrets here; the product's default is 10m.
 	auditInterval = "20s"
 	// probeInterval is how often walls are put to the proof here; the product's default is 10m.
-	probeInterval = "30s"
+	probeInterval = "60s"
 	// evidenceInterval is how often the operator says how far archives are here; the product's default is 15m.
 	evidenceInterval = "20s"
 	// asideInterval is how long a destination that is set aside waits for the next attempt here; the product's default is 15m.
