@@ -98,7 +98,16 @@ func newWorld() *world {
 	Expect(err).NotTo(HaveOccurred())
 	w.client = interceptor.NewClient(plain, interceptor.Funcs{List: listByIndex, Get: w.get})
 	w.restart()
+	DeferCleanup(w.forget)
 	return w
+}
+
+// forget removes the Tenant after the spec: each pass of the next ones looks through all Tenants that there are.
+func (w *world) forget() {
+	t := &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
+	withoutFinalizers := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))
+	Expect(client.IgnoreNotFound(env.Client.Patch(ctx, t, withoutFinalizers))).To(Succeed())
+	Expect(client.IgnoreNotFound(env.Client.Delete(ctx, t))).To(Succeed())
 }
 
 // restart is what an operator knows after a restart: nothing.
